@@ -1,0 +1,164 @@
+"""Atomic structures: what a molecule is made of and where its atoms are."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+
+from temporem.errors import UserError
+from temporem.files import replacing
+from temporem.simulation.downloads import download_structure, is_pdb_id
+
+__all__ = ["Structure", "load_structure", "read_structure", "save_structure", "superposed"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Atoms in the order of the file; every array has one entry per atom."""
+
+    positions: FloatArray
+    """(atoms, 3), (x, y, z) in Å."""
+    elements: npt.NDArray[np.int64]
+    """Atomic numbers."""
+    b_factors: FloatArray
+    """Å²."""
+    chain: npt.NDArray[np.str_]
+    residue: npt.NDArray[np.int64]
+    """Residue numbers as in the file."""
+    residue_name: npt.NDArray[np.str_]
+    atom_name: npt.NDArray[np.str_]
+    source: str
+    """Where it came from, in words for people."""
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+    def select(self, atoms: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> "Structure":
+        """Keep these atoms: a mask, or indices in the order wanted."""
+        return Structure(
+            self.positions[atoms],
+            self.elements[atoms],
+            self.b_factors[atoms],
+            self.chain[atoms],
+            self.residue[atoms],
+            self.residue_name[atoms],
+            self.atom_name[atoms],
+            self.source,
+        )
+
+    def with_positions(self, positions: npt.NDArray[np.floating]) -> "Structure":
+        """Return the same atoms elsewhere."""
+        return replace(self, positions=positions.astype(np.float32))
+
+    def centred(self) -> "Structure":
+        """Return the same structure with the centroid of its atoms at the origin."""
+        return self.with_positions(self.positions - self.positions.mean(axis=0, dtype=np.float64))
+
+    @property
+    def alpha_carbons(self) -> npt.NDArray[np.int64]:
+        """Indices of the CA atoms (of carbon: calcium ions share the name)."""
+        return np.flatnonzero((self.atom_name == "CA") & (self.elements == 6))
+
+
+def read_structure(
+    source: str | Path,
+    *,
+    chain: str | None = None,
+    residues: tuple[int, int] | None = None,
+    hydrogens: bool = False,
+    cache: Path | None = None,
+) -> Structure:
+    """Read the first model of a PDB or mmCIF file (may be gzipped), or of a PDB entry by its id ("4zt0").
+
+    Waters are left out; of alternate conformations the first is kept. `residues` is an inclusive range of residue numbers.
+    An entry is downloaded from the wwPDB into `cache` (default: the user's cache folder) unless a file of that name exists.
+
+    Raises UserError for a missing or unreadable file, an unknown entry, no network, and a selection without atoms.
+    """
+    path = Path(source)
+    if not path.exists():
+        if not is_pdb_id(str(source)):
+            raise UserError(f"{source} is neither a file nor a PDB id (four letters and digits): give one of the two.")
+        path = download_structure(str(source), cache)
+    try:
+        model_file = gemmi.read_structure(str(path))
+    except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as PDB or mmCIF ({error}): give a coordinate file.") from None
+    if len(model_file) == 0:
+        raise UserError(f"{path} holds no model: give a file with atomic coordinates.")
+    model_file.remove_alternative_conformations()
+    model_file.remove_waters()
+    if not hydrogens:
+        model_file.remove_hydrogens()
+    wanted = [
+        (atom, residue, part.name)
+        for part in model_file[0]
+        if chain is None or part.name == chain
+        for residue in part
+        if residues is None or residues[0] <= residue.seqid.num <= residues[1]
+        for atom in residue
+    ]
+    if not wanted:
+        chains = ", ".join(sorted({part.name for part in model_file[0]})) or "none"
+        raise UserError(
+            f"{path} has no atoms in chain {chain or 'any'}, residues {residues or 'all'} (its chains: {chains}): "
+            "change the selection."
+        )
+    structure = Structure(
+        positions=np.array([atom.pos.tolist() for atom, _, _ in wanted], np.float32),
+        elements=np.array([atom.element.atomic_number for atom, _, _ in wanted], np.int64),
+        b_factors=np.array([atom.b_iso for atom, _, _ in wanted], np.float32),
+        chain=np.array([name for _, _, name in wanted]),
+        residue=np.array([residue.seqid.num for _, residue, _ in wanted], np.int64),
+        residue_name=np.array([residue.name for _, residue, _ in wanted]),
+        atom_name=np.array([atom.name for atom, _, _ in wanted]),
+        source=str(source),
+    )
+    if not np.isfinite(structure.positions).all() or not np.isfinite(structure.b_factors).all():
+        raise UserError(f"{path} has coordinates or B-factors that are not numbers: mend the file.")
+    if (structure.elements == 0).any():
+        first = int(np.flatnonzero(structure.elements == 0)[0])
+        raise UserError(
+            f"{path} has an atom of unknown element ({structure.atom_name[first]} of residue "
+            f"{structure.residue[first]}): fill in its element column."
+        )
+    return structure
+
+
+def save_structure(path: Path, structure: Structure) -> None:
+    """Write a structure to an .npz file, from which `load_structure` gives the same numbers."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{name: np.asarray(value) for name, value in vars(structure).items()})
+
+
+def load_structure(path: Path) -> Structure:
+    """Read what `save_structure` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in Structure.__dataclass_fields__}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a structure written by temporem ({error}): simulate the movies anew.") from None
+    return Structure(**{**arrays, "source": str(arrays["source"])})
+
+
+def superposed(
+    positions: npt.NDArray[np.floating], reference: npt.NDArray[np.floating], atoms: npt.NDArray[np.integer] | None = None
+) -> FloatArray:
+    """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3), least squares over `atoms` (all).
+
+    Kabsch, Acta Cryst. A 32, 922 (1976), in float64.
+    """
+    chosen = np.arange(len(reference)) if atoms is None else atoms
+    moving = np.asarray(positions, np.float64)
+    target = np.asarray(reference, np.float64)[chosen]
+    from_centre = moving[..., chosen, :].mean(axis=-2, keepdims=True)
+    to_centre = target.mean(axis=0)
+    covariance = (moving[..., chosen, :] - from_centre).swapaxes(-1, -2) @ (target - to_centre)
+    left, _, right = np.linalg.svd(covariance)
+    # Of the two orthogonal answers, the one that is not a reflection.
+    left[..., -1] *= np.linalg.det(left @ right)[..., None]
+    return ((moving - from_centre) @ (left @ right) + to_centre).astype(np.float32)
