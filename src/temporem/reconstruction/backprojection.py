@@ -1,0 +1,172 @@
+"""Weighted back-projection: the regularised least-squares volume of frames with known poses.
+
+With whitened noise, the volume V̂ that minimises Σ_i w_i |X_i − CTF_i · slice_i(V̂)|² / σ² + |V̂|² / τ² is, at each voxel of a
+padded Fourier grid, numerator / (denominator + 1 / τ²). Both sums are linear in the frames and their weights: accumulate
+groups of frames once, and combine them with as many weights as there are volumes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from temporem.physics.lattice import HalfDisc
+from temporem.physics.projection import insert_slices
+from temporem.physics.shifts import phase_shift
+from temporem.physics.volumes import fourier_to_volume, grid_radius, gridding_correction
+
+__all__ = ["Accumulator", "accumulate", "back_project", "estimate_signal_power", "wiener"]
+
+CHUNK = 512
+RELIABLE_FSC = 0.143
+"""Of half-sets: beyond the first shell below it, their common power is extrapolated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulator:
+    """Sums over frames on the padded half grid of `physics.volumes`, m = padding · box_size."""
+
+    numerator: Complex[Tensor, "m m m//2+1"]
+    """Σ w · CTF · X / σ², with X shifted to the centre."""
+    denominator: Float[Tensor, "m m m//2+1"]
+    """Σ w · CTF² / σ², the information at each voxel."""
+    box_size: int
+    padding: int
+
+    def __add__(self, other: "Accumulator") -> "Accumulator":
+        return Accumulator(
+            self.numerator + other.numerator,
+            self.denominator + other.denominator,
+            self.box_size,
+            self.padding,
+        )
+
+    def __mul__(self, weight: float) -> "Accumulator":
+        return Accumulator(self.numerator * weight, self.denominator * weight, self.box_size, self.padding)
+
+
+def accumulate(
+    coefficients: Complex[Tensor, "frames coefficients"],
+    ctf: Float[Tensor, "frames coefficients"] | None,
+    rotation: Float[Tensor, "frames 3 3"],
+    translation_in_pixels: Float[Tensor, "frames 2"],
+    noise_variance: Float[Tensor, " shells"],
+    half_disc: HalfDisc,
+    frame_weight: Float[Tensor, " frames"] | None = None,
+    padding: int = 2,
+) -> Accumulator:
+    """Sum frames into the grid; those of weight 0 cost nothing.
+
+    `coefficients` are a frame's on the half-disc, `noise_variance` is E|N|² in each of its shells 0 … radius, and a point
+    p of the molecule lands at A·p + t, with `rotation` A and `translation_in_pixels` t.
+    """
+    rows = (
+        torch.arange(len(coefficients)) if frame_weight is None else frame_weight.nonzero().squeeze(-1).cpu()
+    )
+    precision = 1 / noise_variance[half_disc.shell]
+    box = half_disc.box_size
+    shape = (padding * box, padding * box, padding * box // 2 + 1)
+    total = Accumulator(coefficients.new_zeros(shape), precision.new_zeros(shape), box, padding)
+    for chunk in rows.split(CHUNK):
+        values = (
+            coefficients[chunk]
+            * phase_shift(half_disc.frequency, -translation_in_pixels[chunk], box)
+            * precision
+        )
+        weights = precision.expand(len(chunk), -1)
+        if ctf is not None:
+            values = values * ctf[chunk]
+            weights = weights * ctf[chunk] ** 2
+        if frame_weight is not None:
+            values = values * frame_weight[chunk, None]
+            weights = weights * frame_weight[chunk, None]
+        sums = insert_slices(values, weights, rotation[chunk], half_disc.frequency, box, padding)
+        total = total + Accumulator(*sums, box, padding)
+    return total
+
+
+def wiener(accumulator: Accumulator, signal_power: Float[Tensor, " shells"]) -> Float[Tensor, "n n n"]:
+    """Volume (n, n, n) from the sums, with the prior E|V̂|² = τ² = `signal_power` in each shell 0 … radius.
+
+    The padded grid holds padding³ voxels for each independent coefficient, so each gets that fraction of the prior.
+    Beyond the last shell the volume's transform is zero.
+    """
+    n, padding = accumulator.box_size, accumulator.padding
+    shell = grid_shells(n, padding).to(signal_power.device)
+    inside = shell < len(signal_power)
+    prior = 1 / (padding**3 * signal_power[shell.clamp(max=len(signal_power) - 1)])
+    transform = torch.where(inside, accumulator.numerator / (accumulator.denominator + prior), 0)
+    volume = fourier_to_volume(transform, padding)
+    return volume / gridding_correction(n, padding).to(volume)
+
+
+def estimate_signal_power(
+    halves: Iterable[tuple[Accumulator, Accumulator]], shells: int
+) -> Float[Tensor, " shells"]:
+    """Power E|V̂|² of the volume in each shell 0 … shells − 1, from pairs of accumulators of disjoint frames.
+
+    Noise of disjoint frames is independent, so Σ Re(N_a N_b*) / Σ D_a D_b has no noise bias. Pairs taken along a motion, each
+    of frames that show nearly one state, give the power of a state rather than that of their blurred mean. From the first
+    shell where the pairs' correlation falls below 0.143 the power is extrapolated: a straight line of log power against
+    k² through the last shells before it (a Guinier plot), which never rises.
+    """
+    sums = torch.zeros(4, shells, dtype=torch.float64)
+    for a, b in halves:
+        shell = grid_shells(a.box_size, a.padding)
+        inside = shell < shells
+        products = (
+            (a.numerator * b.numerator.conj()).real,
+            a.denominator * b.denominator,
+            a.numerator.abs() ** 2,
+            b.numerator.abs() ** 2,
+        )
+        for row, product in zip(sums, products, strict=True):
+            row.index_add_(0, shell[inside], product.cpu()[inside].double())
+    common, information, power_a, power_b = sums
+    correlation = common / (power_a * power_b).sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    unreliable = (correlation < RELIABLE_FSC).nonzero()
+    reliable = int(unreliable[0]) if len(unreliable) else shells
+    return extrapolated(common / information.clamp(min=torch.finfo(torch.float64).tiny), reliable).float()
+
+
+def extrapolated(power: Float[Tensor, " shells"], reliable: int) -> Float[Tensor, " shells"]:
+    """The first `reliable` shells as they are, the others continued from the last few of them."""
+    if reliable == 0:
+        raise ValueError("the half-sets of frames have nothing in common, not even at the lowest frequency")
+    shells = torch.arange(len(power), dtype=power.dtype)
+    x, y = shells[:reliable][-6:] ** 2, power[:reliable][-6:].log()
+    spread = x - x.mean()
+    slope = ((spread * y).sum() / (spread**2).sum().clamp(min=1)).clamp(max=0)
+    continued = (y.mean() + slope * (shells**2 - x.mean())).exp()
+    return torch.where(shells < reliable, power, continued)
+
+
+def back_project(
+    coefficients: Complex[Tensor, "frames coefficients"],
+    ctf: Float[Tensor, "frames coefficients"] | None,
+    rotation: Float[Tensor, "frames 3 3"],
+    translation_in_pixels: Float[Tensor, "frames 2"],
+    noise_variance: Float[Tensor, " shells"],
+    half_disc: HalfDisc,
+    frame_weight: Float[Tensor, " frames"] | None = None,
+    padding: int = 2,
+    signal_power: Float[Tensor, " shells"] | None = None,
+) -> Float[Tensor, "n n n"]:
+    """One volume from weighted frames (see `accumulate`), regularised by `wiener`.
+
+    Without `signal_power` it is estimated from the frames themselves, those in even against those in odd rows.
+    """
+    weight = coefficients.real.new_ones(len(coefficients)) if frame_weight is None else frame_weight
+    odd = torch.arange(len(weight), device=weight.device) % 2 == 1
+    pose = (rotation, translation_in_pixels, noise_variance, half_disc)
+    a, b = (accumulate(coefficients, ctf, *pose, weight * half, padding) for half in (odd, ~odd))
+    if signal_power is None:
+        signal_power = estimate_signal_power([(a, b)], len(noise_variance))
+    return wiener(a + b, signal_power)
+
+
+def grid_shells(box_size: int, padding: int) -> Int[Tensor, "m m m//2+1"]:
+    """Shell of each point of the half grid: |k| in cycles per box, rounded."""
+    return grid_radius(box_size, padding).round().long()
