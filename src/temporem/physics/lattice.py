@@ -1,7 +1,8 @@
 """The frequency lattice: a real image's transform is Hermitian, so a half-disc of coefficients is all of it.
 
-Convention: the origin of images [y, x] and volumes [z, y, x] is at index n // 2; transforms are orthonormal in 2D, so that
-white noise of variance σ² has E|N|² = σ² in every coefficient, and Parseval holds with the multiplicities below.
+Convention: the origin of images [y, x] and volumes [z, y, x] is at index n // 2; transforms are orthonormal
+in 2D, so that white noise of variance σ² has E|N|² = σ² in every coefficient, and Parseval holds with the
+multiplicities below.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class HalfDisc:
 
     def from_images(self, images: Float[Tensor, "*batch n n"]) -> Complex[Tensor, "*batch coefficients"]:
         """Orthonormal Fourier coefficients of real images."""
-        transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)), norm="ortho")
+        transform: Tensor = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)), norm="ortho")
         return transform.flatten(-2)[..., self.index]
 
     def to_images(self, coefficients: Complex[Tensor, "*batch coefficients"]) -> Float[Tensor, "*batch n n"]:
@@ -59,8 +60,11 @@ class HalfDisc:
         mirrored = (-self.frequency[column, 1].long() % n) * (n // 2 + 1)
         transform[..., mirrored] = coefficients[..., column].conj()
         transform[..., 0] = coefficients[..., 0]
-        images = torch.fft.irfft2(transform.unflatten(-1, (n, n // 2 + 1)), s=(n, n), norm="ortho")
-        return torch.fft.fftshift(images, dim=(-2, -1))
+        half_plane = transform.reshape(*transform.shape[:-1], n, n // 2 + 1)
+        images: Tensor = torch.fft.fftshift(
+            torch.fft.irfft2(half_plane, s=(n, n), norm="ortho"), dim=(-2, -1)
+        )
+        return images
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,57 @@
+"""Volumes and their transforms on half grids.
+
+A half grid (m, m, m // 2 + 1) is laid out as `rfftn` returns it: [kz, ky, kx] with kz and ky in the order of
+`fftfreq`, kx ≥ 0, and the origin at [0, 0, 0]. For a volume of n voxels an edge m = padding · n; points
+are 1 / padding cycles per box apart. Scale: V̂(k) = (1/n) Σ_r V(r) exp(−2πi k·(r − n // 2) / n), for which a
+central slice of V̂ *is* the orthonormal 2D transform of the projection (the plain sum of voxels along z).
+"""
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+__all__ = ["fourier_to_volume", "grid_radius", "gridding_correction", "volume_to_fourier"]
+
+CUBE = (-3, -2, -1)
+
+
+def volume_to_fourier(
+    volume: Float[Tensor, "*batch n n n"], padding: int = 1
+) -> Complex[Tensor, "*batch {padding}*n {padding}*n {padding}*n//2+1"]:
+    """Half grids of real volumes of even n, zero-padded to `padding` times their edge."""
+    n = volume.shape[-1]
+    before = (padding * n) // 2 - n // 2
+    padded = torch.nn.functional.pad(volume, (before, padding * n - n - before) * 3)
+    transform: Tensor = torch.fft.rfftn(torch.fft.ifftshift(padded, dim=CUBE), dim=CUBE)
+    return transform / n
+
+
+def fourier_to_volume(
+    grid: Complex[Tensor, "*batch m m m//2+1"], padding: int = 1
+) -> Float[Tensor, "*batch m//{padding} m//{padding} m//{padding}"]:
+    """Real volumes of half grids, cropped to the unpadded box: the inverse of `volume_to_fourier`."""
+    m = grid.shape[-2]
+    n = m // padding
+    before = m // 2 - n // 2
+    inside = slice(before, before + n)
+    padded: Tensor = torch.fft.fftshift(torch.fft.irfftn(grid * n, s=(m, m, m), dim=CUBE), dim=CUBE)
+    return padded[..., inside, inside, inside]
+
+
+def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
+    """|k| of every half-grid point, in cycles per (unpadded) box."""
+    m = padding * box_size
+    whole: Tensor = torch.fft.fftfreq(m, 1 / m) / padding
+    half: Tensor = torch.fft.rfftfreq(m, 1 / m) / padding
+    return (whole[:, None, None] ** 2 + whole[:, None] ** 2 + half**2).sqrt()
+
+
+def gridding_correction(box_size: int, padding: int = 1) -> Float[Tensor, "n n n"]:
+    """What trilinear interpolation on a half grid multiplies a volume by: Π sinc²(x / (padding · n)).
+
+    Divide a volume by it before `volume_to_fourier` and slicing; and a volume made from `insert_slices` after
+    `fourier_to_volume`.
+    """
+    position = (torch.arange(box_size) - box_size // 2) / (padding * box_size)
+    edge = position.sinc() ** 2
+    return edge[:, None, None] * edge[:, None] * edge
