@@ -1,0 +1,40 @@
+"""What a user may say about the input beyond its path."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporem.errors import UserError
+
+__all__ = ["ReadingOptions"]
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How to read the movies; whatever is None comes from the files.
+
+    Raises UserError for a pixel size or frame interval that is not a positive number.
+    """
+
+    movie_column: str | None = None
+    """Column that says which movie an image belongs to."""
+    frame_column: str | None = None
+    """Column with each image's frame number within its movie."""
+    movie_table: Path | None = None
+    """CSV file with the columns image (row of the input, from 0), movie, and frame or time (seconds) or both."""
+    frame_interval: float | None = None
+    """Seconds from one frame number to the next."""
+    pixel_size: float | None = None
+    """Pixel size in Å; overrides what the files say."""
+    poses: Path | None = None
+    """Poses of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
+    ctf: Path | None = None
+    """CTF parameters of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
+
+    def __post_init__(self) -> None:
+        for name, value, unit in (
+            ("pixel-size", self.pixel_size, "Å"),
+            ("frame-interval", self.frame_interval, "seconds"),
+        ):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UserError(f"--{name} is {value:g}; give a positive number of {unit}.")
