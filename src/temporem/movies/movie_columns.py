@@ -97,9 +97,9 @@ def assign_movies(
     names = tuple(movie_of_id)
     _check_order(source, names, movie, frame, time, movie_words)
     provenance = {"movies": movie_words, "frames": frame_words or "", "time": words}
-    return MovieAssignment(
-        names, movie, frame, time, "seconds" if unit == "seconds" else "frames", provenance
-    )
+    in_frames = time_in_seconds is None and frame_interval_in_seconds is None
+    unit: Literal["frames", "seconds"] = "frames" if in_frames else "seconds"
+    return MovieAssignment(names, movie, frame, time, unit, provenance)
 
 
 def _rank(movie: npt.NDArray[np.int64], key: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

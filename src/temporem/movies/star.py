@@ -1,6 +1,7 @@
 """RELION's STAR files, 3.0 and 3.1, as one table with the optics groups' values in every row."""
 
 from pathlib import Path
+from typing import cast
 
 from gemmi import cif
 
@@ -50,8 +51,8 @@ def _columns(block: cif.Block) -> dict[str, list[str]]:
             names = [tag.removeprefix("_") for tag in item.loop.tags]
             values = [cif.as_string(value) for value in item.loop.values]
             return {name: values[i :: len(names)] for i, name in enumerate(names)}
-    pairs = (item.pair for item in block)
-    return {pair[0].removeprefix("_"): [cif.as_string(pair[1])] for pair in pairs if pair is not None}
+    pairs = [cast(tuple[str, str], item.pair) for item in block if item.pair is not None]
+    return {tag.removeprefix("_"): [cif.as_string(value)] for tag, value in pairs}
 
 
 def _optics(
