@@ -11,10 +11,22 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-__all__ = ["central_slices", "insert_slices", "project"]
+__all__ = ["central_slices", "insert_slices", "project", "slice_coordinates"]
 
 # Points interpolated at a time: bounds the memory that their eight corners take to some tens of MB.
 CHUNK = 2**17
+
+
+def slice_coordinates(
+    rotation: Float[Tensor, "*batch 3 3"], frequency: Float[Tensor, "coefficients 2"]
+) -> Float[Tensor, "*batch coefficients 3"]:
+    """Where in the volume's transform a slice lies: Aᵀ (kx, ky, 0), in the unit of the frequencies.
+
+    Not a matrix product: those lose all but 8 or 11 bits under autocast or in TF32, too few for a coordinate.
+    """
+    kx, ky = frequency.unbind(-1)
+    first, second, _ = rotation.to(frequency.dtype)[..., None].unbind(-3)
+    return (kx * first + ky * second).mT
 
 
 def central_slices(
@@ -33,7 +45,7 @@ def central_slices(
     """
     size, batch = grid.shape[-2], rotation.shape[:-2]
     _check_within_nyquist(frequency, size, padding)
-    rotation = rotation.reshape(-1, 3, 3).to(frequency.dtype)
+    rotation = rotation.reshape(-1, 3, 3)
     shared = grid.shape[:-3].numel() == 1
     if not shared and grid.shape[:-3] != batch:
         raise ValueError(f"grids {tuple(grid.shape)} must be one, or one for each of the rotations {batch}")
@@ -72,7 +84,7 @@ def insert_slices(
     shape = (size, size, size // 2 + 1)
     # The origin is its own mate, which `_add_mates` adds to it once more.
     share = torch.where((frequency == 0).all(dim=-1), 0.5, 1.0)
-    rotation = rotation.reshape(-1, 3, 3).to(frequency.dtype)
+    rotation = rotation.reshape(-1, 3, 3)
     values, weights = (values * share).flatten(0, -2), (weights * share).flatten(0, -2)
     numerator, denominator = values.new_zeros(shape).flatten(), weights.new_zeros(shape).flatten()
     for rows in _chunks(len(rotation), len(frequency)):
@@ -98,7 +110,7 @@ def project(
     images = []
     for turn, (tx, ty) in zip(rotation.to(volume.dtype), translation_in_pixels, strict=True):
         # Row vectors times A: Aᵀ (r − t).
-        position = torch.stack((x - tx, y - ty, z), dim=-1) @ turn
+        position = (torch.stack((x - tx, y - ty, z), dim=-1)[..., None] * turn).sum(dim=-2)
         # `grid_sample` counts from −1 at the first voxel's centre to 1 at the last's.
         sample = 2 * (position + n // 2) / (n - 1) - 1
         turned = torch.nn.functional.grid_sample(volume[None, None], sample[None], align_corners=True)
@@ -113,7 +125,8 @@ def _check_within_nyquist(frequency: Float[Tensor, "coefficients 2"], size: int,
 
 def _chunks(rotations: int, coefficients: int) -> Iterator[slice]:
     length = max(1, CHUNK // coefficients)
-    return (slice(i, min(i + length, rotations)) for i in range(0, rotations, length))
+    # At least one, however empty, so that results of no slices have a shape.
+    return (slice(i, min(i + length, rotations)) for i in range(0, max(1, rotations), length))
 
 
 def _corners(
@@ -127,7 +140,7 @@ def _corners(
     Bool[Tensor, "batch coefficients"],
 ]:
     """The eight grid points around each Aᵀ (kx, ky, 0): flat index and weight; whether the mate was taken."""
-    point = padding * (frequency @ rotation[:, :2, :])
+    point = padding * slice_coordinates(rotation, frequency)
     mirrored = point[..., :1] < 0
     point = torch.where(mirrored, -point, point)
     lower = point.detach().floor()

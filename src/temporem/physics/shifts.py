@@ -19,5 +19,8 @@ def phase_shift(
     The frequencies k = (kx, ky) are in cycles per box. RELION's `rlnOriginX/YAngst` are −t times the pixel
     size. Source: the phase factor of Eq. 2.
     """
-    angle = (-2 * math.pi / box_size) * (translation_in_pixels.to(frequency.dtype) @ frequency.T)
+    translation = translation_in_pixels.to(frequency.dtype)
+    # Not a matrix product, which autocast would round to 8 bits.
+    cycles = translation[..., :1] * frequency[:, 0] + translation[..., 1:] * frequency[:, 1]
+    angle = (-2 * math.pi / box_size) * cycles
     return torch.polar(torch.ones_like(angle), angle)

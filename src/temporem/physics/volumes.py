@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-__all__ = ["fourier_to_volume", "grid_radius", "gridding_correction", "volume_to_fourier"]
+__all__ = ["fourier_to_volume", "grid_frequency", "grid_radius", "gridding_correction", "volume_to_fourier"]
 
 CUBE = (-3, -2, -1)
 
@@ -38,12 +38,19 @@ def fourier_to_volume(
     return padded[..., inside, inside, inside]
 
 
-def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
-    """|k| of every half-grid point, in cycles per (unpadded) box."""
+def grid_frequency(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1 3"]:
+    """(kx, ky, kz) of every half-grid point, in cycles per (unpadded) box."""
     m = padding * box_size
     whole: Tensor = torch.fft.fftfreq(m, 1 / m) / padding
     half: Tensor = torch.fft.rfftfreq(m, 1 / m) / padding
-    return (whole[:, None, None] ** 2 + whole[:, None] ** 2 + half**2).sqrt()
+    kz, ky, kx = torch.meshgrid(whole, whole, half, indexing="ij")
+    return torch.stack((kx, ky, kz), dim=-1)
+
+
+def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
+    """|k| of every half-grid point, in cycles per (unpadded) box."""
+    radius: Tensor = grid_frequency(box_size, padding).norm(dim=-1)
+    return radius
 
 
 def gridding_correction(box_size: int, padding: int = 1) -> Float[Tensor, "n n n"]:
