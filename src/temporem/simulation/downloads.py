@@ -48,7 +48,9 @@ def download_structure(pdb_id: str, cache: Path | None = None) -> Path:
     except urllib.error.HTTPError as error:
         if error.code == 404:
             raise UserError(f"The wwPDB has no entry {pdb_id}: check the id, or give a file.") from None
-        raise UserError(f"The wwPDB answered {error.code} for {pdb_id}: try again later, or give a file.") from None
+        raise UserError(
+            f"The wwPDB answered {error.code} for {pdb_id}: try again later, or give a file."
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"PDB entry {pdb_id} could not be downloaded from {address} ({error}): connect to the network, "

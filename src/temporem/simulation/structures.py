@@ -74,15 +74,19 @@ def read_structure(
 ) -> Structure:
     """Read the first model of a PDB or mmCIF file (may be gzipped), or of a PDB entry by its id ("4zt0").
 
-    Waters are left out; of alternate conformations the first is kept. `residues` is an inclusive range of residue numbers.
-    An entry is downloaded from the wwPDB into `cache` (default: the user's cache folder) unless a file of that name exists.
+    Waters are left out; of alternate conformations the first is kept. `residues` is an inclusive range of
+    residue numbers. An entry is downloaded from the wwPDB into `cache` (default: the user's cache folder)
+    unless a file of that name exists.
 
-    Raises UserError for a missing or unreadable file, an unknown entry, no network, and a selection without atoms.
+    Raises UserError for a missing or unreadable file, an unknown entry, no network, and a selection without
+    atoms.
     """
     path = Path(source)
     if not path.exists():
         if not is_pdb_id(str(source)):
-            raise UserError(f"{source} is neither a file nor a PDB id (four letters and digits): give one of the two.")
+            raise UserError(
+                f"{source} is neither a file nor a PDB id (four letters and digits): give one of the two."
+            )
         path = download_structure(str(source), cache)
     try:
         model_file = gemmi.read_structure(str(path))
@@ -99,13 +103,14 @@ def read_structure(
         for part in model_file[0]
         if chain is None or part.name == chain
         for residue in part
-        if residues is None or residues[0] <= residue.seqid.num <= residues[1]
+        if residue.seqid.num is not None
+        and (residues is None or residues[0] <= residue.seqid.num <= residues[1])
         for atom in residue
     ]
     if not wanted:
         chains = ", ".join(sorted({part.name for part in model_file[0]})) or "none"
         raise UserError(
-            f"{path} has no atoms in chain {chain or 'any'}, residues {residues or 'all'} (its chains: {chains}): "
+            f"{path} has no atoms in chain {chain or 'any'}, residues {residues or 'any'} (has {chains}): "
             "change the selection."
         )
     structure = Structure(
@@ -132,7 +137,7 @@ def read_structure(
 def save_structure(path: Path, structure: Structure) -> None:
     """Write a structure to an .npz file, from which `load_structure` gives the same numbers."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{name: np.asarray(value) for name, value in vars(structure).items()})
+        np.savez_compressed(file, allow_pickle=False, **vars(structure))
 
 
 def load_structure(path: Path) -> Structure:
@@ -141,14 +146,19 @@ def load_structure(path: Path) -> Structure:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in Structure.__dataclass_fields__}
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a structure written by temporem ({error}): simulate the movies anew.") from None
+        raise UserError(
+            f"{path} is not a structure written by temporem ({error}): simulate the movies anew."
+        ) from None
     return Structure(**{**arrays, "source": str(arrays["source"])})
 
 
 def superposed(
-    positions: npt.NDArray[np.floating], reference: npt.NDArray[np.floating], atoms: npt.NDArray[np.integer] | None = None
+    positions: npt.NDArray[np.floating],
+    reference: npt.NDArray[np.floating],
+    atoms: npt.NDArray[np.integer] | None = None,
 ) -> FloatArray:
-    """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3), least squares over `atoms` (all).
+    """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3), by least squares over
+    `atoms`.
 
     Kabsch, Acta Cryst. A 32, 922 (1976), in float64.
     """
@@ -161,4 +171,5 @@ def superposed(
     left, _, right = np.linalg.svd(covariance)
     # Of the two orthogonal answers, the one that is not a reflection.
     left[..., -1] *= np.linalg.det(left @ right)[..., None]
-    return ((moving - from_centre) @ (left @ right) + to_centre).astype(np.float32)
+    placed = (moving - from_centre) @ (left @ right) + to_centre
+    return np.asarray(placed, np.float32)

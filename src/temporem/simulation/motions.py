@@ -1,0 +1,194 @@
+"""Motions: which state a molecule is in at every frame of every movie.
+
+Each motion has a twin whose movies start at a random state and run either way, so that a frame's index no
+longer tells its state; it turns back at the ends of the route, so that every movie keeps its length.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from temporem.errors import UserError
+from temporem.simulation.routes import Route
+from temporem.simulation.structures import Structure
+
+__all__ = [
+    "Conformations",
+    "ConstantSpeed",
+    "Motion",
+    "PassingThrough",
+    "Schedule",
+    "Static",
+    "Telegraph",
+    "conformations",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """States of the frames, movies one after another, each movie's frames in order from 0."""
+
+    state: FloatArray
+    """(frames,), 0 … 1 along the route."""
+    category: IntArray
+    """(frames,), the discrete state it counts as, from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conformations:
+    """The distinct conformations of a set of movies, and which frame shows which."""
+
+    structure: Structure
+    positions: npt.NDArray[np.float32]
+    """(conformations, atoms, 3), Å, sorted by state."""
+    conformation: IntArray
+    """(frames,) index into `positions`."""
+    state: FloatArray
+    """(frames,), 0 … 1."""
+    category: IntArray
+    """(frames,)."""
+    value: FloatArray
+    """(frames,) in `unit`."""
+    unit: str
+
+    def rows(self, rows: npt.NDArray[np.bool_] | IntArray) -> "Conformations":
+        """Keep these frames, and of the conformations those they show."""
+        used, conformation = np.unique(self.conformation[rows], return_inverse=True)
+        return Conformations(
+            self.structure,
+            self.positions[used],
+            conformation,
+            self.state[rows],
+            self.category[rows],
+            self.value[rows],
+            self.unit,
+        )
+
+
+def conformations(route: Route, schedule: Schedule) -> Conformations:
+    """Put the molecule where the schedule says, each distinct state once."""
+    state = route.snapped(schedule.state)
+    distinct, conformation = np.unique(state, return_inverse=True)
+    return Conformations(
+        route.structure,
+        route.positions(distinct),
+        conformation,
+        state,
+        schedule.category,
+        route.value(state),
+        route.unit,
+    )
+
+
+class Motion(Protocol):
+    """A law of motion along a route."""
+
+    def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
+        """Draw the states of movies of these lengths (movies,), in frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantSpeed:
+    """The same speed in every frame, from state 0: `frames_per_pass` frames from end to end."""
+
+    frames_per_pass: float
+    states: int
+    """Equal parts of the route counted as discrete states."""
+
+    def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
+        """State of frame t: t / frames_per_pass, folded into 0 … 1."""
+        _require(self.frames_per_pass > 0, "frames per pass", self.frames_per_pass)
+        _require(self.states >= 1, "number of states", self.states)
+        start, direction = _starts(len(lengths), generator, twin)
+        state = _folded(
+            np.repeat(start, lengths)
+            + np.repeat(direction, lengths) * _frames(lengths) / self.frames_per_pass
+        )
+        return Schedule(state, _category(state, self.states))
+
+
+@dataclass(frozen=True)
+class PassingThrough:
+    """A route of several states, passed through in order, one a frame, at a random place inside each."""
+
+    states: int
+
+    def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
+        """State of frame t: uniform in part t of the route; a twin begins in a random part."""
+        _require(self.states >= 1, "number of states", self.states)
+        start, direction = _starts(len(lengths), generator, twin)
+        first = np.minimum((start * self.states).astype(np.int64), self.states - 1)
+        # Counted at the parts' middles, so that a direction of −1 passes through the same parts.
+        middle = np.repeat(first, lengths) + 0.5 + np.repeat(direction, lengths) * _frames(lengths)
+        category = _category(_folded(middle / self.states), self.states)
+        return Schedule((category + generator.uniform(size=len(category))) / self.states, category)
+
+
+@dataclass(frozen=True)
+class Telegraph:
+    """Sudden jumps between the two ends of the route, a Markov process in continuous time."""
+
+    forward_rate_per_frame: float
+    backward_rate_per_frame: float
+
+    def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
+        """State 0 or 1 of every frame; movies start in 0, twins in equilibrium."""
+        forward, backward = self.forward_rate_per_frame, self.backward_rate_per_frame
+        _require(forward > 0, "forward rate", forward)
+        _require(backward >= 0, "backward rate", backward)
+        total = forward + backward
+        occupied = forward / total
+        relaxed = -np.expm1(-total)
+        movies, longest = len(lengths), int(lengths.max(initial=0))
+        draws = generator.uniform(size=(longest, movies))
+        states = np.empty((longest, movies), np.int64)
+        for frame in range(longest):
+            if frame == 0:
+                probability = np.full(movies, occupied if twin else 0.0)
+            else:
+                probability = occupied * relaxed + states[frame - 1] * (1 - relaxed)
+            states[frame] = draws[frame] < probability
+        category = np.concatenate([states[:length, movie] for movie, length in enumerate(lengths)])
+        return Schedule(category.astype(np.float64), category)
+
+
+@dataclass(frozen=True)
+class Static:
+    """No motion; the twin's molecules stand still too, each in a state of its own."""
+
+    def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
+        """State 0 everywhere, or one random state for each movie."""
+        start, _ = _starts(len(lengths), generator, twin)
+        state = np.repeat(start, lengths)
+        return Schedule(state, np.zeros(len(state), np.int64))
+
+
+def _require(true: bool, name: str, value: float) -> None:
+    if not true:
+        raise UserError(f"The motion's {name} is {value}: give a positive number.")
+
+
+def _frames(lengths: IntArray) -> IntArray:
+    """0, 1, … of each movie, one after another."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _starts(movies: int, generator: np.random.Generator, twin: bool) -> tuple[FloatArray, IntArray]:
+    if not twin:
+        return np.zeros(movies), np.ones(movies, np.int64)
+    return generator.uniform(size=movies), generator.choice(np.array([-1, 1]), size=movies)
+
+
+def _folded(state: FloatArray) -> FloatArray:
+    """Reflect at 0 and 1."""
+    return np.asarray(1 - np.abs(1 - np.mod(state, 2)))
+
+
+def _category(state: FloatArray, states: int) -> IntArray:
+    return np.minimum((state * states + 1e-9).astype(np.int64), states - 1)
