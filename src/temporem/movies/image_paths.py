@@ -10,8 +10,9 @@ __all__ = ["find_stack"]
 def find_stack(name: str, metadata: Path) -> Path:
     """Resolve an image path as written in a metadata file.
 
-    Absolute paths stand as they are. Relative ones are looked for from the metadata file's folder, then from each folder
-    above it (RELION and cryoSPARC write them relative to the project's root), then from the current folder.
+    Absolute paths stand as they are. Relative ones are looked for from the metadata file's folder, then from
+    each folder above it (RELION and cryoSPARC write them relative to the project's root), then from the
+    current folder.
 
     Raises UserError that lists the places tried.
     """

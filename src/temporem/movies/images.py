@@ -34,10 +34,11 @@ def open_stack(path: Path) -> Stack:
 
 
 class StackImages:
-    """Rows of images, each one slice of one stack; a read maps the files it needs into memory and lets go of them.
+    """Rows of images, each one slice of one stack; a read maps the files it needs into memory and lets go of
+    them.
 
-    `stack_of_row` and `slice_of_row` (rows,) say where each row lies, slices counted from 0.
-    Raises UserError for boxes that differ, are not square or are odd, and for a slice that a stack does not have.
+    `stack_of_row` and `slice_of_row` (rows,) say where each row lies, slices counted from 0. Raises UserError
+    for boxes that differ, are not square or are odd, and for a slice that a stack does not have.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class StackImages:
             row = int(wrong[0])
             stack = self.stacks[self._stack_of_row[row]]
             raise UserError(
-                f"row {row} asks for image {self._slice_of_row[row] + 1} of {stack.path}, which holds {stack.shape[0]} "
+                f"row {row} asks for image {self._slice_of_row[row] + 1} of {stack.path}, which holds "
+                f"{stack.shape[0]} "
                 "(counted from 1)."
             )
 

@@ -11,9 +11,17 @@ from temporem.errors import UserError
 from temporem.movies.reading_options import ReadingOptions
 from temporem.movies.table import Table
 
-__all__ = ["FRAME_COLUMN", "TIME_COLUMN", "MovieAssignment", "assign_movies", "movies_from_columns"]
+__all__ = [
+    "FRAME_COLUMN",
+    "TIME_COLUMN",
+    "MovieAssignment",
+    "assign_movies",
+    "movies_from_columns",
+    "particle_column",
+]
 
-MOVIE_COLUMNS = ("rlnTomoParticleName", "rlnParticleName", "rlnGroupName", "rlnMicrographName")
+PARTICLE_COLUMNS = ("rlnTomoParticleName", "rlnParticleName", "rlnGroupName")
+MOVIE_COLUMNS = (*PARTICLE_COLUMNS, "rlnMicrographName")
 FRAME_COLUMN = "rlnMicrographFrameNumber"
 TIME_COLUMN = "temporemTimeSeconds"
 
@@ -30,8 +38,14 @@ class MovieAssignment:
     provenance: dict[str, str]
 
 
+def particle_column(table: Table) -> str | None:
+    """Return the first column present that names particles, each of which is one movie."""
+    return next((name for name in PARTICLE_COLUMNS if name in table), None)
+
+
 def movies_from_columns(table: Table, options: ReadingOptions) -> MovieAssignment:
-    """Group a table's rows by the first movie column present, and order them by the frame column or the file's order.
+    """Group a table's rows by the first movie column present, and order them by the frame column or the
+    file's order.
 
     The columns tried are rlnTomoParticleName, rlnParticleName, rlnGroupName and rlnMicrographName, for frames
     rlnMicrographFrameNumber, for times temporemTimeSeconds; `options` names others.
@@ -41,7 +55,8 @@ def movies_from_columns(table: Table, options: ReadingOptions) -> MovieAssignmen
     movie_column = options.movie_column or next((name for name in MOVIE_COLUMNS if name in table), None)
     if movie_column is None:
         raise UserError(
-            f"{table.source} does not say which movie an image belongs to (it has none of {', '.join(MOVIE_COLUMNS)}); "
+            f"{table.source} does not say which movie an image belongs to (it has none of "
+            f"{', '.join(MOVIE_COLUMNS)}); "
             "name the column with --movie-column or give a --movie-table."
         )
     frame_column = options.frame_column or (FRAME_COLUMN if FRAME_COLUMN in table else None)
@@ -69,12 +84,13 @@ def assign_movies(
     frame_words: str | None,
     time_words: str,
 ) -> MovieAssignment:
-    """Check and number the movies; without frame numbers, frames follow the time, and without times, the file's order.
+    """Check and number the movies; without frame numbers, frames follow the time, and without times, the
+    file's order.
 
     The words say in messages and provenance where each came from.
 
-    Raises UserError for an empty id, a frame number or time repeated within a movie, times that run against the frame
-    numbers, and a movie of one frame.
+    Raises UserError for an empty id, a frame number or time repeated within a movie, times that run against
+    the frame numbers, and a movie of one frame.
     """
     movie_of_id: dict[str, int] = {}
     for row, name in enumerate(ids):
@@ -125,20 +141,25 @@ def _check_order(
     if len(repeated):
         one, other = order[repeated[0]], order[repeated[0] + 1]
         raise UserError(
-            f"{source}, {movie_words}: rows {one} and {other} are both frame {frame[one]} of {names[movie[one]]!r}, so it "
-            "merges several particles into one movie; name another column with --movie-column or give a --movie-table."
+            f"{source}, {movie_words}: rows {one} and {other} are both frame {frame[one]} of "
+            f"{names[movie[one]]!r}, so it "
+            "merges several particles into one movie; name another column with --movie-column or give a "
+            "--movie-table."
         )
     backwards = np.flatnonzero(same_movie & (np.diff(time[order]) <= 0))
     if len(backwards):
         one, other = order[backwards[0]], order[backwards[0] + 1]
         raise UserError(
-            f"{source}: movie {names[movie[one]]!r} has frame {frame[one]} at time {time[one]:g} and frame {frame[other]} at "
+            f"{source}: movie {names[movie[one]]!r} has frame {frame[one]} at time {time[one]:g} and frame "
+            f"{frame[other]} at "
             f"time {time[other]:g}; times must rise with the frame number, so correct one of them."
         )
     counts = np.bincount(movie, minlength=len(names))
     if counts.min() < 2:
         name = names[int(counts.argmin())]
         raise UserError(
-            f"{source}, {movie_words}: movie {name!r} has one frame (as have {int((counts == 1).sum())} of {len(names)} "
-            "movies), and a movie needs two or more; remove it, or name another column with --movie-column."
+            f"{source}, {movie_words}: movie {name!r} has one frame (as have {int((counts == 1).sum())} of "
+            f"{len(names)} "
+            "movies), and a movie needs two or more; remove it, or say with --movie-column or "
+            "--movie-table which movie each image is of."
         )

@@ -34,8 +34,8 @@ class MrcStack:
     def open(cls, path: Path) -> "MrcStack":
         """Read and check the header.
 
-        Raises UserError where the file is not MRC, of a mode that holds no real images, or of another length than its
-        header says.
+        Raises UserError where the file is not MRC, of a mode that holds no real images, or of another length
+        than its header says.
         """
         with path.open("rb") as file:
             raw = file.read(HEADER_BYTES)
@@ -83,27 +83,26 @@ def write_mrcs(
     """
     count, total, squares = 0, 0.0, 0.0
     low, high, shape = np.inf, -np.inf, None
-    with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            file.write(bytes(HEADER_BYTES))
-            for image in images:
-                pixels = np.ascontiguousarray(image, dtype="<f4")
-                if pixels.ndim != 2 or shape not in (None, pixels.shape):
-                    raise ValueError(f"image {count} of shape {pixels.shape} among images of shape {shape}")
-                shape = pixels.shape
-                file.write(pixels.tobytes())
-                count += 1
-                total += float(pixels.sum(dtype=np.float64))
-                squares += float(np.square(pixels, dtype=np.float64).sum())
-                low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
-            if shape is None:
-                raise ValueError("no image to write")
-            mean = total / (count * shape[0] * shape[1])
-            variance = squares / (count * shape[0] * shape[1]) - mean**2
-            file.seek(0)
-            file.write(
-                _header(count, shape, pixel_size_in_angstroms, (low, high, mean, max(variance, 0.0) ** 0.5))
-            )
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(bytes(HEADER_BYTES))
+        for image in images:
+            pixels = np.ascontiguousarray(image, dtype="<f4")
+            if pixels.ndim != 2 or shape not in (None, pixels.shape):
+                raise ValueError(f"image {count} of shape {pixels.shape} among images of shape {shape}")
+            shape = pixels.shape
+            file.write(pixels.tobytes())
+            count += 1
+            total += float(pixels.sum(dtype=np.float64))
+            squares += float(np.square(pixels, dtype=np.float64).sum())
+            low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
+        if shape is None:
+            raise ValueError("no image to write")
+        mean = total / (count * shape[0] * shape[1])
+        variance = squares / (count * shape[0] * shape[1]) - mean**2
+        file.seek(0)
+        file.write(
+            _header(count, shape, pixel_size_in_angstroms, (low, high, mean, max(variance, 0.0) ** 0.5))
+        )
 
 
 def _header(

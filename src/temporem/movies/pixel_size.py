@@ -15,8 +15,8 @@ def settle_pixel_size(
 ) -> tuple[float, str]:
     """Return the pixel size in Å and the words that say where it came from.
 
-    `given` on the command line overrides; else what the metadata has `stated` (in words, and Å) and the image headers
-    must agree within 1 %.
+    `given` on the command line overrides; else what the metadata has `stated` (in words, and Å) and the image
+    headers must agree within 1 %.
 
     Raises UserError where nothing states it, where statements disagree, and where one is not positive.
     """
@@ -30,7 +30,8 @@ def settle_pixel_size(
     statements = [*stated, *headers]
     if not statements:
         raise UserError(
-            f"{images.stacks[0].path} and its metadata do not say the pixel size; give it in Å with --pixel-size."
+            f"{images.stacks[0].path} and its metadata do not say the pixel size; give it in Å with "
+            "--pixel-size."
         )
     words, value = statements[0]
     for other_words, other in statements:
@@ -40,6 +41,7 @@ def settle_pixel_size(
             )
         if abs(other - value) > TOLERANCE * value:
             raise UserError(
-                f"the pixel size is {value:g} Å in {words} but {other:g} Å in {other_words}; say which with --pixel-size."
+                f"the pixel size is {value:g} Å in {words} but {other:g} Å in {other_words}; say which "
+                "with --pixel-size."
             )
     return value, words

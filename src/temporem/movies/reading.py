@@ -3,32 +3,43 @@
 from pathlib import Path
 
 from temporem.errors import UserError
+from temporem.movies.cryodrgn import read_stack_file
+from temporem.movies.cryosparc import read_cryosparc
+from temporem.movies.images import STACK_SUFFIXES
 from temporem.movies.movie_set import MovieSet
+from temporem.movies.movie_table import read_movie_table
 from temporem.movies.pixel_size import settle_pixel_size
+from temporem.movies.pose_and_ctf_files import with_given_files
 from temporem.movies.reading_options import ReadingOptions
 from temporem.movies.relion import read_relion
 from temporem.movies.source import Source
+from temporem.movies.stacks import is_glob, read_stacks
 
 __all__ = ["ReadingOptions", "read_movies", "require_poses"]
 
 
 def read_movies(path: Path, options: ReadingOptions | None = None) -> MovieSet:
-    """Read movies from a RELION .star file.
+    """Read movies; only metadata is held, images stay on disk.
+
+    `path` is a RELION .star, a cryoSPARC .cs, a folder or glob of one stack per movie, or a stack or .txt
+    list of stacks as cryoDRGN takes them; the last, and usually .cs, need `options.movie_table`.
 
     Raises UserError for whatever is missing, unreadable or contradictory.
     """
     options = options or ReadingOptions()
-    source = _source(path, options)
+    source = with_given_files(_source(path, options), options)
+    if options.movie_table is None:
+        movies = source.movies()
+    else:
+        movies = read_movie_table(options.movie_table, len(source.images), options.frame_interval)
     pixel_size, pixel_size_words = settle_pixel_size(options.pixel_size, source.pixel_sizes, source.images)
-    movies = source.movies()
     poses = source.poses(pixel_size)
-    contrast_transfer = source.contrast_transfer
     provenance = {
         "file": source.words,
         **movies.provenance,
         "pixel size": pixel_size_words,
         "poses": "none" if poses is None else poses.words,
-        "CTF": "none" if contrast_transfer is None else source.words,
+        "CTF": "none" if source.contrast_transfer is None else source.contrast_transfer_words or source.words,
         **source.notes,
     }
     return MovieSet(
@@ -41,7 +52,7 @@ def read_movies(path: Path, options: ReadingOptions | None = None) -> MovieSet:
         time_unit=movies.time_unit,
         rotation=None if poses is None else poses.rotation,
         translation_in_angstroms=None if poses is None else poses.translation_in_angstroms,
-        contrast_transfer=contrast_transfer,
+        contrast_transfer=source.contrast_transfer,
         dose=source.dose,
         provenance=provenance,
     )
@@ -54,14 +65,27 @@ def require_poses(movies: MovieSet) -> MovieSet:
     """
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(
-            f"{movies.provenance.get('file', 'the input')} holds no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), which "
-            "this needs; add the columns or give them with --poses."
+            f"{movies.provenance.get('file', 'the input')} holds no poses, which this needs; give them "
+            "with --poses, or add "
+            "the columns rlnAngleRot, rlnAngleTilt and rlnAnglePsi."
         )
     return movies
 
 
 def _source(path: Path, options: ReadingOptions) -> Source:
+    if path.is_dir() or is_glob(path):
+        return read_stacks(path, options)
     suffix = path.suffix.lower()
     if suffix == ".star":
         return read_relion(path, options)
-    raise UserError(f"{path} is of no format that temporem reads; give a .star file.")
+    if suffix == ".cs":
+        return read_cryosparc(path, options)
+    if suffix == ".txt" or suffix in STACK_SUFFIXES:
+        return read_stack_file(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist; check the path.")
+    raise UserError(
+        f"{path} is of no format that temporem reads; give a .star, a .cs, a stack "
+        f"({', '.join(STACK_SUFFIXES)}), a .txt "
+        "list of stacks, or a folder or quoted glob of stacks."
+    )

@@ -1,7 +1,8 @@
 """What RELION's columns mean: images, pixel size, poses and CTF.
 
-Convention (https://relion.readthedocs.io/en/latest/Reference/Conventions.html): Å and degrees; a point p of the molecule
-lands at A(rot, tilt, psi)·p + t with `rlnOriginX/YAngst` = −t; RELION 3.0 gives origins in pixels.
+Convention (https://relion.readthedocs.io/en/latest/Reference/Conventions.html): Å and degrees; a point p of
+the molecule lands at A(rot, tilt, psi)·p + t with `rlnOriginX/YAngst` = −t; RELION 3.0 gives origins in
+pixels.
 """
 
 from pathlib import Path
@@ -67,14 +68,15 @@ def read_relion(path: Path, options: ReadingOptions) -> Source:
 
 
 def split_image_name(name: str, where: str) -> tuple[int, str]:
-    """Split RELION's `000001@stack.mrcs` into the slice, from 0, and the stack; a bare path is its first slice.
+    """Split RELION's `000001@stack.mrcs` into the slice, from 0, and the stack; a bare path is its first
+    slice.
 
     Raises UserError for another form; `where` names the place in the message.
     """
     number, at, path = name.partition("@")
     if not at:
         return 0, name
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[-18:])) or not path:
+    if not (number.isascii() and number.isdigit() and int(number[-18:]) >= 1) or not path:
         raise UserError(f"{where}: {name!r} is not an image name of the form 000001@stack.mrcs.")
     return int(number[-18:]) - 1, path
 
@@ -136,7 +138,8 @@ def relion_ctf(table: Table) -> ContrastTransfer | None:
     for name in CHANGED_BY_CTF:
         if name in table and table.numbers(name).any():
             raise UserError(
-                f"{table.source} says that the images are already multiplied or phase-flipped by the CTF ({name}); "
+                f"{table.source} says that the images are already multiplied or phase-flipped by the CTF "
+                f"({name}); "
                 "extract them without."
             )
     if "rlnDefocusU" not in table:

@@ -44,6 +44,8 @@ class Source:
     poses: Callable[[float], Poses | None] = no_poses
     """From the pixel size in Å, which shifts in pixels need."""
     contrast_transfer: ContrastTransfer | None = None
+    contrast_transfer_words: str = ""
+    """Where the CTF came from, if not from the source itself."""
     dose: npt.NDArray[np.float64] | None = None
     notes: dict[str, str] = field(default_factory=dict)
     """Further provenance."""

@@ -6,23 +6,33 @@ from typing import cast
 from gemmi import cif
 
 from temporem.errors import UserError
-from temporem.movies.table import Table, existing_file
+from temporem.movies.table import Table, existing_file, read_csv
 
-__all__ = ["read_star"]
+__all__ = ["TABLE_SUFFIXES", "read_star", "read_table"]
 
+TABLE_SUFFIXES = (".star", ".csv")
 OPTICS_GROUP = "rlnOpticsGroup"
+
+
+def read_table(path: Path) -> Table:
+    """Read a .star, or a .csv with RELION's column names.
+
+    Raises UserError as `read_star` and `read_csv` do.
+    """
+    return read_csv(path) if path.suffix.lower() == ".csv" else read_star(path)
 
 
 def read_star(path: Path) -> Table:
     """Read the particles of a STAR file.
 
-    RELION 3.1 and later: the table `data_particles`, with the columns of `data_optics` merged in by `rlnOpticsGroup`, as
-    https://relion.readthedocs.io/en/latest/Reference/Conventions.html describes. RELION 3.0: its only table.
+    RELION 3.1 and later: the table `data_particles`, with the columns of `data_optics` merged in by
+    `rlnOpticsGroup`, as https://relion.readthedocs.io/en/latest/Reference/Conventions.html describes. RELION
+    3.0: its only table.
 
     Raises UserError where the file is missing, is not STAR, has no such table or an unknown optics group.
     """
-    # gemmi follows STAR's rules of quoting and names the line of an error; starfile takes ' for " and # for a comment
-    # inside words.
+    # gemmi follows STAR's rules of quoting and names the line of an error; starfile takes ' for " and # for a
+    # comment inside words.
     try:
         document = cif.read_string(existing_file(path).read_bytes().decode("utf-8"))
     except (ValueError, RuntimeError) as error:

@@ -1,4 +1,5 @@
-"""Columns of text from a STAR or CSV file, turned into numbers with the file, column and row named where one is not."""
+"""Columns of text from a STAR or CSV file, turned into numbers with the file, column and row named where one
+is not."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from temporem.errors import UserError
 
-__all__ = ["Table", "existing_file", "read_csv"]
+__all__ = ["Table", "existing_file", "read_csv", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Table:
             raise UserError(
                 f"{self.source} row {row}, column {name}: {text[row]!r} is not a number."
             ) from None
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
+        wrong = unusable(values)
+        if len(wrong):
+            row = int(wrong[0])
             raise UserError(f"{self.source} row {row}, column {name}: {text[row]!r} is not a finite number.")
         return values
 
@@ -78,10 +80,18 @@ class Table:
         if not np.allclose(values, values[0], rtol=1e-6, atol=0):
             row = int(np.flatnonzero(~np.isclose(values, values[0], rtol=1e-6, atol=0))[0])
             raise UserError(
-                f"{self.source}, column {name}: {values[0]:g} in row 0 but {values[row]:g} in row {row}; all images must "
+                f"{self.source}, column {name}: {values[0]:g} in row 0 but {values[row]:g} in row {row}; "
+                "all images must "
                 "share one value, so bring them to one, or split the file."
             )
         return float(values[0])
+
+
+def unusable(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+    """Rows (first axis) that hold a value that is not finite in float32."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32))
+    return np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
 
 
 def existing_file(path: Path) -> Path:
@@ -99,7 +109,8 @@ def existing_file(path: Path) -> Path:
 def read_csv(path: Path) -> Table:
     """Read a comma-separated file with a header line.
 
-    Raises UserError where it is missing, not UTF-8 text, empty, or has rows of another length than the header.
+    Raises UserError where it is missing, not UTF-8 text, empty, or has rows of another length than the
+    header.
     """
     try:
         with existing_file(path).open(encoding="utf-8-sig", newline="") as file:

@@ -14,7 +14,8 @@ __all__ = ["TiffStack"]
 
 @dataclass(frozen=True)
 class TiffStack:
-    """The layout of one multi-page TIFF. Its pixel size is not read: the format has no settled place for it."""
+    """The layout of one multi-page TIFF. Its pixel size is not read: the format has no settled place for
+    it."""
 
     path: Path
     shape: tuple[int, int, int]
@@ -34,14 +35,14 @@ class TiffStack:
             with tifffile.TiffFile(path) as file:
                 series = file.series[0]
                 shape, data_type = tuple(int(x) for x in series.shape), series.dtype
-                offset = series.dataoffset
+                offset, axes = series.dataoffset, series.axes
                 byte_order = file.byteorder
                 number_of_series = len(file.series)
         except Exception as error:  # tifffile raises whatever a corrupt file leads it to
             raise UserError(f"{path} could not be read as TIFF: {' '.join(str(error).split())}.") from None
         if len(shape) == 2:
             shape = (1, *shape)
-        grey = data_type is not None and data_type.kind in "iuf"
+        grey = axes.endswith("YX") and data_type is not None and data_type.kind in "iuf"
         if number_of_series != 1 or len(shape) != 3 or min(shape) < 1 or not grey:
             raise UserError(
                 f"{path} must hold grey images of one shape, one per page; it holds {shape} of {data_type}."

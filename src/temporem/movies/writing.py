@@ -24,10 +24,10 @@ Column = Sequence[str] | npt.NDArray[np.generic]
 def write_movies_star(path: Path, movies: MovieSet, image_names: Sequence[str]) -> None:
     """Write movies as RELION 3.1 STAR, with the poses, CTF and dose they have.
 
-    `image_names` are RELION's, `000001@stack.mrcs`, relative to the file's folder or absolute. A movie's id is
-    `rlnTomoParticleName`, the frame number `rlnMicrographFrameNumber` as it is in `movies`, and times in seconds
-    `temporemTimeSeconds`, which RELION does not know and passes over. Frames of the same voltage, spherical aberration and
-    amplitude contrast share an optics group.
+    `image_names` are RELION's, `000001@stack.mrcs`, relative to the file's folder or absolute. A movie's id
+    is `rlnTomoParticleName`, the frame number `rlnMicrographFrameNumber` as it is in `movies`, and times in
+    seconds `temporemTimeSeconds`, which RELION does not know and passes over. Frames of the same voltage,
+    spherical aberration and amplitude contrast share an optics group.
     """
     particles: dict[str, Column] = {"rlnImageName": list(image_names)}
     particles |= {
@@ -62,7 +62,8 @@ def write_poses_star(
     rotation: npt.NDArray[np.floating],
     translation_in_angstroms: npt.NDArray[np.floating],
 ) -> None:
-    """Write `movies` as `write_movies_star` does, with these rotations (frames, 3, 3) and translations (frames, 2) in Å.
+    """Write `movies` as `write_movies_star` does, with these rotations (frames, 3, 3) and translations
+    (frames, 2) in Å.
 
     Images keep their absolute paths where they lie in stacks on disk.
     """
