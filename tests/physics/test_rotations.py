@@ -90,7 +90,7 @@ def test_angular_distance_is_the_angle_between(angle):
 
 
 def test_diffusing_directions_forget_themselves_as_debye_says():
-    count, coefficient = 20_000, 0.4
+    count, coefficient = 6000, 0.4
     intervals = torch.tensor([0.05, 0.2, 1.0, 0.0])
     start = random_rotations(count, seeded())
     path = rotational_diffusion(start, coefficient, intervals, seeded(1))
@@ -99,7 +99,7 @@ def test_diffusing_directions_forget_themselves_as_debye_says():
     # Columns of A are where the molecule's axes point; all three forget alike.
     correlation = (path * path[:, :1]).sum(dim=-2).mean(dim=(0, 2))
     elapsed = torch.tensor([0.0, 0.05, 0.25, 1.25, 1.25])
-    torch.testing.assert_close(correlation, torch.exp(-2 * coefficient * elapsed), atol=0.012, rtol=0)
+    torch.testing.assert_close(correlation, torch.exp(-2 * coefficient * elapsed), atol=0.02, rtol=0)
 
 
 def test_diffusion_takes_each_movies_own_intervals():
@@ -111,9 +111,9 @@ def test_diffusion_takes_each_movies_own_intervals():
 
 
 def test_long_diffusion_is_uniform_and_no_diffusion_is_rest():
-    start = torch.eye(3).expand(2000, 3, 3)
+    start = torch.eye(3).expand(1000, 3, 3)
     far = rotational_diffusion(start, 1e6, torch.tensor([1.0]), seeded())[:, 1]
-    assert far.mean(dim=0).abs().max() < 5 * (1 / 3 / 2000) ** 0.5
+    assert far.mean(dim=0).abs().max() < 5 * (1 / 3 / 1000) ** 0.5
     assert torch.equal(rotational_diffusion(start, 0.0, torch.tensor([1.0]), seeded())[:, 1], start)
 
 

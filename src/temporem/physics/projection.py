@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-__all__ = ["central_slices", "insert_slices", "project", "slice_coordinates"]
+__all__ = ["central_slices", "corners", "insert_slices", "project", "slice_coordinates"]
 
 # Points interpolated at a time: bounds the memory that their eight corners take to some tens of MB.
 CHUNK = 2**17
@@ -39,7 +39,7 @@ def central_slices(
 
     `grid` is a half grid of `volumes.volume_to_fourier`, made with the same `padding`: one for all rotations
     (m, m, m // 2 + 1) or one for each; `frequency` is (kx, ky) in cycles per box. Divide the volume by
-    `gridding_correction` first, and pad at least twice, or the interpolation shows.
+    `gridding_correction` first; what lies r from the centre then still errs by its aliases, (r / m)² of it.
 
     Raises ValueError for frequencies beyond Nyquist, and for grids that are neither one nor one per rotation.
     """
@@ -52,7 +52,7 @@ def central_slices(
     values, points = grid.reshape(-1), grid.shape[-3:].numel()
     slices = []
     for rows in _chunks(len(rotation), len(frequency)):
-        index, weight, mirrored = _corners(rotation[rows], frequency, size, padding)
+        index, weight, mirrored = corners(rotation[rows], frequency, size, padding)
         if not shared:
             index = index + points * torch.arange(rows.start, rows.stop, device=index.device)[:, None]
         value = (weight * values[index]).sum(dim=0)
@@ -85,10 +85,10 @@ def insert_slices(
     # The origin is its own mate, which `_add_mates` adds to it once more.
     share = torch.where((frequency == 0).all(dim=-1), 0.5, 1.0)
     rotation = rotation.reshape(-1, 3, 3)
-    values, weights = (values * share).flatten(0, -2), (weights * share).flatten(0, -2)
+    values, weights = (x.mul(share).reshape(-1, len(frequency)) for x in (values, weights))
     numerator, denominator = values.new_zeros(shape).flatten(), weights.new_zeros(shape).flatten()
     for rows in _chunks(len(rotation), len(frequency)):
-        index, weight, mirrored = _corners(rotation[rows], frequency, size, padding)
+        index, weight, mirrored = corners(rotation[rows], frequency, size, padding)
         value = torch.where(mirrored, values[rows].conj(), values[rows])
         numerator.index_add_(0, index.flatten(), (weight * value).flatten())
         denominator.index_add_(0, index.flatten(), (weight * weights[rows]).flatten())
@@ -129,7 +129,7 @@ def _chunks(rotations: int, coefficients: int) -> Iterator[slice]:
     return (slice(i, min(i + length, rotations)) for i in range(0, max(1, rotations), length))
 
 
-def _corners(
+def corners(
     rotation: Float[Tensor, "batch 3 3"],
     frequency: Float[Tensor, "coefficients 2"],
     size: int,
@@ -139,7 +139,11 @@ def _corners(
     Float[Tensor, "8 batch coefficients"],
     Bool[Tensor, "batch coefficients"],
 ]:
-    """The eight grid points around each Aᵀ (kx, ky, 0): flat index and weight; whether the mate was taken."""
+    """The eight points of a half grid (m, m, m // 2 + 1), m = `size`, around each point of each slice.
+
+    Their index into the flattened grid, their trilinear weights, and whether the point's mate −k was taken, as it
+    is where kx < 0: the value there is the conjugate.
+    """
     point = padding * slice_coordinates(rotation, frequency)
     mirrored = point[..., :1] < 0
     point = torch.where(mirrored, -point, point)
