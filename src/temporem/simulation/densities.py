@@ -53,10 +53,10 @@ def density(
 ) -> Float[Tensor, "n n n"]:
     """Density of `structure` with its atoms at `positions` (atoms, 3) Å; the origin is at index n // 2.
 
-    "electron-scattering": the potential in units of Å⁻² (× 47.88 for volts), scattering factors of International
-    Tables C table 4.3.2.2 through gemmi, everything below the grid's Nyquist and nothing beyond. With solvent, the
-    flat background is set to 0 outside and counts as less density inside. "gaussian": electrons per Å³,
-    sampled at the voxels' centres; B-factors and solvent play no part.
+    "electron-scattering": the potential in units of Å⁻² (× 47.88 for volts), scattering factors of
+    International Tables C table 4.3.2.2 through gemmi, everything below the grid's Nyquist and nothing
+    beyond. With solvent, the flat background is set to 0 outside and counts as less density inside.
+    "gaussian": electrons per Å³, sampled at the voxels' centres; B-factors and solvent play no part.
 
     Raises UserError where an atom lies outside the box, or the blur is not positive.
     """

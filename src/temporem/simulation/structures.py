@@ -11,7 +11,7 @@ from temporem.errors import UserError
 from temporem.files import replacing
 from temporem.simulation.downloads import download_structure, is_pdb_id
 
-__all__ = ["Structure", "load_structure", "read_structure", "save_structure", "superposed"]
+__all__ = ["Structure", "load_structure", "read_structure", "rotation_onto", "save_structure", "superposed"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -152,24 +152,31 @@ def load_structure(path: Path) -> Structure:
     return Structure(**{**arrays, "source": str(arrays["source"])})
 
 
+def rotation_onto(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rotations A (*batch, 3, 3) with A·before nearest to `after`.
+
+    Both are (*batch, points, 3) about their centroids.
+
+    Kabsch, Acta Cryst. A 32, 922 (1976).
+    """
+    left, _, right = np.linalg.svd(after.swapaxes(-1, -2) @ before)
+    # Of the two orthogonal answers, the one that is not a reflection.
+    left[..., -1] *= np.linalg.det(left @ right)[..., None]
+    return np.asarray(left @ right)
+
+
 def superposed(
     positions: npt.NDArray[np.floating],
     reference: npt.NDArray[np.floating],
     atoms: npt.NDArray[np.integer] | None = None,
 ) -> FloatArray:
-    """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3), by least squares over
-    `atoms`.
-
-    Kabsch, Acta Cryst. A 32, 922 (1976), in float64.
-    """
+    """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3).
+    `atoms`. All in float64."""
     chosen = np.arange(len(reference)) if atoms is None else atoms
     moving = np.asarray(positions, np.float64)
     target = np.asarray(reference, np.float64)[chosen]
     from_centre = moving[..., chosen, :].mean(axis=-2, keepdims=True)
     to_centre = target.mean(axis=0)
-    covariance = (moving[..., chosen, :] - from_centre).swapaxes(-1, -2) @ (target - to_centre)
-    left, _, right = np.linalg.svd(covariance)
-    # Of the two orthogonal answers, the one that is not a reflection.
-    left[..., -1] *= np.linalg.det(left @ right)[..., None]
-    placed = (moving - from_centre) @ (left @ right) + to_centre
+    rotation = rotation_onto(moving[..., chosen, :] - from_centre, target - to_centre)
+    placed = (moving - from_centre) @ rotation.swapaxes(-1, -2) + to_centre
     return np.asarray(placed, np.float32)

@@ -40,7 +40,7 @@ def moving_atoms(
         found = np.flatnonzero(here & (structure.atom_name == name))
         if len(found) != 1:
             raise UserError(
-                f"Residue {residue} of {structure.source} has {len(found)} atoms {name} where {torsion} needs "
+                f"Residue {residue} of {structure.source} has {len(found)} atoms {name}, {torsion} needs "
                 "one: choose another residue."
             )
         ends.append(int(found[0]))

@@ -1,0 +1,143 @@
+"""A path between two structures, steered by RMSD through an elastic network with OpenMM (extra "paths").
+
+An interpolation with bonds, contacts and thermal noise, not equilibrium molecular dynamics: it has no energy
+landscape of its own. Every seed gives another path.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from temporem.errors import UserError
+from temporem.progress import progress as progress_bar
+from temporem.simulation.matching import carried, common_atoms
+from temporem.simulation.routes import TrajectoryRoute
+from temporem.simulation.structures import Structure, superposed
+
+__all__ = ["steered_path"]
+
+TEMPERATURE_IN_KELVIN = 300
+FRICTION_PER_PICOSECOND = 1.0
+STEP_IN_PICOSECONDS = 0.02
+STEPS = 20_000
+SETTLING_STEPS = 1_000
+MASS_IN_DALTONS = 110
+"""Of a mean residue."""
+CONTACT_IN_NANOMETRES = 1.0
+CONTACT_CHANGE_IN_NANOMETRES = 0.1
+"""Contacts whose length changes by more between the two structures are free to open and close."""
+CONTACT_STIFFNESS = 500.0
+"""kJ/mol/nm²."""
+BOND_STIFFNESS = 20_000.0
+BOND_IN_NANOMETRES = 0.45
+"""Alpha carbons that follow each other in the sequence and are nearer than this are bonded."""
+REPULSION_IN_NANOMETRES = 0.45
+REPULSION_ENERGY = 10.0
+"""kJ/mol."""
+STEERING_STIFFNESS_PER_RESIDUE = 500.0
+"""kJ/mol/nm², on the RMSD, so that its force does not fade with the molecule's size."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def steered_path(first: Structure, last: Structure, snapshots: int, seed: int) -> TrajectoryRoute:
+    """Pull the alpha carbons of `first` to `last` and carry the other atoms along; ends within about 1 Å of
+    it.
+
+    Snapshots are evenly spaced in the RMSD asked for, which falls at constant speed. Each is superposed on
+    the first.
+
+    Raises UserError where OpenMM is not installed, the structures do not match, or the path fails.
+    """
+    if snapshots < 2:
+        raise UserError(f"A path of {snapshots} snapshots was asked for: ask for at least two.")
+    first, last = common_atoms(first, last)
+    anchors = first.alpha_carbons
+    chain, residue = first.chain[anchors], first.residue[anchors]
+    follows = (chain[1:] == chain[:-1]) & (np.diff(residue) == 1)
+    alpha_carbons = _steered(
+        first.positions[anchors] / 10.0, last.positions[anchors] / 10.0, follows, snapshots, seed
+    )
+    if not np.isfinite(alpha_carbons).all():
+        raise UserError(
+            f"The path from {first.source} to {last.source} failed with seed {seed}: try another."
+        )
+    alpha_carbons = superposed(alpha_carbons * 10, first.positions[anchors])
+    return TrajectoryRoute(first, carried(first, last, alpha_carbons, np.linspace(0, 1, snapshots)))
+
+
+def _openmm() -> Any:
+    try:
+        import openmm
+    except ImportError:
+        raise UserError(
+            "Steered paths need OpenMM, which is not installed: "
+            'run pip install "temporem[paths]", or choose the morph.'
+        ) from None
+    return openmm
+
+
+def _steered(
+    first: FloatArray, last: FloatArray, follows: npt.NDArray[np.bool_], snapshots: int, seed: int
+) -> FloatArray:
+    """Alpha carbons (snapshots, residues, 3) in nm on the way from `first` to `last` (residues, 3)."""
+    openmm = _openmm()
+    system = openmm.System()
+    for _ in first:
+        system.addParticle(MASS_IN_DALTONS)
+    for force in _network(openmm, first, last, follows):
+        system.addForce(force)
+    distance = openmm.RMSDForce(last)
+    steering = openmm.CustomCVForce("0.5 * stiffness * (distance - wanted)^2")
+    steering.addCollectiveVariable("distance", distance)
+    steering.addGlobalParameter("stiffness", STEERING_STIFFNESS_PER_RESIDUE * len(first))
+    start = float(np.sqrt(((superposed(first, last) - last) ** 2).sum(-1).mean()))
+    steering.addGlobalParameter("wanted", start)
+    system.addForce(steering)
+    integrator = openmm.LangevinMiddleIntegrator(
+        TEMPERATURE_IN_KELVIN, FRICTION_PER_PICOSECOND, STEP_IN_PICOSECONDS
+    )
+    integrator.setRandomNumberSeed(seed + 1)
+    platform = openmm.Platform.getPlatformByName("CPU")
+    context = openmm.Context(system, integrator, platform, {"DeterministicForces": "true"})
+    context.setPositions(first)
+    context.setVelocitiesToTemperature(TEMPERATURE_IN_KELVIN, seed + 1)
+    path = [first]
+    moves = max(STEPS // (snapshots - 1), 1)
+    with progress_bar("Steering the path", snapshots - 1) as advance:
+        for snapshot in range(1, snapshots):
+            context.setParameter("wanted", start * (1 - snapshot / (snapshots - 1)))
+            integrator.step(moves if snapshot < snapshots - 1 else moves + SETTLING_STEPS)
+            state = context.getState(getPositions=True)
+            path.append(state.getPositions(asNumpy=True).value_in_unit(openmm.unit.nanometer))
+            advance(1, "")
+    return np.array(path)
+
+
+def _network(
+    openmm: Any, first: FloatArray, last: FloatArray, follows: npt.NDArray[np.bool_]
+) -> tuple[Any, Any]:
+    """Springs for bonds and for contacts that both structures share; soft repulsion for the rest."""
+    one, two = np.triu_indices(len(first), 1)
+    before = np.linalg.norm(first[one] - first[two], axis=1)
+    after = np.linalg.norm(last[one] - last[two], axis=1)
+    bonded = (two == one + 1) & follows[np.minimum(one, len(follows) - 1)]
+    bonded &= np.maximum(before, after) < BOND_IN_NANOMETRES
+    lasting = (np.maximum(before, after) < CONTACT_IN_NANOMETRES) & (
+        np.abs(before - after) < CONTACT_CHANGE_IN_NANOMETRES
+    )
+    springs = openmm.HarmonicBondForce()
+    repulsion = openmm.CustomNonbondedForce(
+        f"{REPULSION_ENERGY} * (1 - r / {REPULSION_IN_NANOMETRES})^2 * step({REPULSION_IN_NANOMETRES} - r)"
+    )
+    repulsion.setNonbondedMethod(repulsion.CutoffNonPeriodic)
+    repulsion.setCutoffDistance(REPULSION_IN_NANOMETRES)
+    for _ in first:
+        repulsion.addParticle([])
+    for pair in np.flatnonzero(bonded | lasting):
+        stiffness = BOND_STIFFNESS if bonded[pair] else CONTACT_STIFFNESS
+        i, j = int(one[pair]), int(two[pair])
+        springs.addBond(i, j, float(before[pair] + after[pair]) / 2, stiffness)
+        repulsion.addExclusion(i, j)
+    return springs, repulsion
