@@ -1,8 +1,9 @@
 """Weighted back-projection: the regularised least-squares volume of frames with known poses.
 
-With whitened noise, the volume V̂ that minimises Σ_i w_i |X_i − CTF_i · slice_i(V̂)|² / σ² + |V̂|² / τ² is, at each voxel of a
-padded Fourier grid, numerator / (denominator + 1 / τ²). Both sums are linear in the frames and their weights: accumulate
-groups of frames once, and combine them with as many weights as there are volumes.
+With whitened noise, the volume V̂ that minimises Σ_i w_i |X_i − CTF_i · slice_i(V̂)|² / σ² + |V̂|² / τ² is,
+at each voxel of a padded Fourier grid, numerator / (denominator + 1 / τ²). Both sums are linear in the
+frames and their weights: accumulate groups of frames once, and combine them with as many weights as there
+are volumes.
 """
 
 from collections.abc import Iterable
@@ -17,11 +18,12 @@ from temporem.physics.projection import insert_slices
 from temporem.physics.shifts import phase_shift
 from temporem.physics.volumes import fourier_to_volume, grid_radius, gridding_correction
 
-__all__ = ["Accumulator", "accumulate", "back_project", "estimate_signal_power", "wiener"]
+__all__ = ["Accumulator", "accumulate", "back_project", "signal_power", "wiener"]
 
 CHUNK = 512
-RELIABLE_FSC = 0.143
-"""Of half-sets: beyond the first shell below it, their common power is extrapolated."""
+STANDARD_ERRORS = 3.0
+NOISE_CORRELATION = 1.125**3
+"""Grid points that share noise by trilinear insertion: Σ of its squared autocorrelation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,8 @@ def accumulate(
 ) -> Accumulator:
     """Sum frames into the grid; those of weight 0 cost nothing.
 
-    `coefficients` are a frame's on the half-disc, `noise_variance` is E|N|² in each of its shells 0 … radius, and a point
-    p of the molecule lands at A·p + t, with `rotation` A and `translation_in_pixels` t.
+    `coefficients` are a frame's on the half-disc, `noise_variance` is E|N|² in each of its shells 0 …
+    radius, and a point p of the molecule lands at A·p + t, with `rotation` A and `translation_in_pixels` t.
     """
     rows = (
         torch.arange(len(coefficients)) if frame_weight is None else frame_weight.nonzero().squeeze(-1).cpu()
@@ -69,7 +71,8 @@ def accumulate(
     box = half_disc.box_size
     shape = (padding * box, padding * box, padding * box // 2 + 1)
     total = Accumulator(coefficients.new_zeros(shape), precision.new_zeros(shape), box, padding)
-    for chunk in rows.split(CHUNK):
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
         values = (
             coefficients[chunk]
             * phase_shift(half_disc.frequency, -translation_in_pixels[chunk], box)
@@ -87,60 +90,69 @@ def accumulate(
     return total
 
 
-def wiener(accumulator: Accumulator, signal_power: Float[Tensor, " shells"]) -> Float[Tensor, "n n n"]:
+def wiener(
+    accumulator: Accumulator,
+    signal_power: Float[Tensor, " shells"],
+    mask: Float[Tensor, "n n n"] | None = None,
+) -> Float[Tensor, "n n n"]:
     """Volume (n, n, n) from the sums, with the prior E|V̂|² = τ² = `signal_power` in each shell 0 … radius.
 
-    The padded grid holds padding³ voxels for each independent coefficient, so each gets that fraction of the prior.
+    The padded grid holds padding³ points for each independent coefficient, so each gets that fraction of the
+    prior's precision. A mask confines the volume: the same power in a smaller support means fewer
+    independent coefficients, and less of the prior still, by the mask's mean; the volume is returned masked.
     Beyond the last shell the volume's transform is zero.
     """
     n, padding = accumulator.box_size, accumulator.padding
     shell = grid_shells(n, padding).to(signal_power.device)
     inside = shell < len(signal_power)
-    prior = 1 / (padding**3 * signal_power[shell.clamp(max=len(signal_power) - 1)])
+    support = 1.0 if mask is None else float(mask.mean())
+    prior = support / (padding**3 * signal_power[shell.clamp(max=len(signal_power) - 1)])
     transform = torch.where(inside, accumulator.numerator / (accumulator.denominator + prior), 0)
-    volume = fourier_to_volume(transform, padding)
-    return volume / gridding_correction(n, padding).to(volume)
+    volume = fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(signal_power)
+    return volume if mask is None else volume * mask
 
 
-def estimate_signal_power(
-    halves: Iterable[tuple[Accumulator, Accumulator]], shells: int
-) -> Float[Tensor, " shells"]:
+def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int) -> Float[Tensor, " shells"]:
     """Power E|V̂|² of the volume in each shell 0 … shells − 1, from pairs of accumulators of disjoint frames.
 
-    Noise of disjoint frames is independent, so Σ Re(N_a N_b*) / Σ D_a D_b has no noise bias. Pairs taken along a motion, each
-    of frames that show nearly one state, give the power of a state rather than that of their blurred mean. From the first
-    shell where the pairs' correlation falls below 0.143 the power is extrapolated: a straight line of log power against
-    k² through the last shells before it (a Guinier plot), which never rises.
+    Noise of disjoint frames is independent, so Σ Re(N_a N_b*) / Σ D_a D_b has no noise bias. Pairs taken
+    along a motion, each of frames that show nearly one state, give the power of a state rather than that of
+    their blurred mean. From the first shell where the halves' correlation is within three standard errors of
+    zero, the pairs taken to be independent of one another, the power is extrapolated: a straight line of
+    log power against k² (a Guinier plot) through the upper half of the shells before it, which never rises.
+
+    Raises ValueError where the halves have nothing in common even in the lowest shells.
     """
-    sums = torch.zeros(4, shells, dtype=torch.float64)
+    common, information, power_a, power_b, points = torch.zeros(5, shells, dtype=torch.float64)
     for a, b in halves:
-        shell = grid_shells(a.box_size, a.padding)
+        shell = grid_shells(a.box_size, a.padding).to(a.denominator.device)
         inside = shell < shells
-        products = (
-            (a.numerator * b.numerator.conj()).real,
-            a.denominator * b.denominator,
-            a.numerator.abs() ** 2,
-            b.numerator.abs() ** 2,
-        )
-        for row, product in zip(sums, products, strict=True):
-            row.index_add_(0, shell[inside], product.cpu()[inside].double())
-    common, information, power_a, power_b = sums
-    correlation = common / (power_a * power_b).sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-    unreliable = (correlation < RELIABLE_FSC).nonzero()
+        for total, value in (
+            (common, (a.numerator * b.numerator.conj()).real),
+            (information, a.denominator * b.denominator),
+            (power_a, a.numerator.abs() ** 2),
+            (power_b, b.numerator.abs() ** 2),
+            (points, torch.ones_like(a.denominator)),
+        ):
+            total += torch.bincount(shell[inside], value[inside].double(), shells).cpu()
+    tiny = torch.finfo(torch.float64).tiny
+    correlation = common / (power_a * power_b).sqrt().clamp(min=tiny)
+    standard_error = (NOISE_CORRELATION / (2 * points)).sqrt()
+    unreliable = (correlation < (STANDARD_ERRORS * standard_error).clamp(max=0.5)).nonzero()
     reliable = int(unreliable[0]) if len(unreliable) else shells
-    return extrapolated(common / information.clamp(min=torch.finfo(torch.float64).tiny), reliable).float()
+    if reliable < 2:
+        raise ValueError("half-sets of the frames have nothing in common even at the lowest frequencies")
+    return extrapolated(common / information.clamp(min=tiny), reliable).float()
 
 
 def extrapolated(power: Float[Tensor, " shells"], reliable: int) -> Float[Tensor, " shells"]:
-    """The first `reliable` shells as they are, the others continued from the last few of them."""
-    if reliable == 0:
-        raise ValueError("the half-sets of frames have nothing in common, not even at the lowest frequency")
-    shells = torch.arange(len(power), dtype=power.dtype)
-    x, y = shells[:reliable][-6:] ** 2, power[:reliable][-6:].log()
+    """The first `reliable` shells as they are, and their upper half continued as a Guinier line."""
+    square = torch.arange(len(power), dtype=power.dtype) ** 2
+    upper = slice(reliable // 2, reliable)
+    x, y = square[upper], power[upper].log()
     spread = x - x.mean()
     slope = ((spread * y).sum() / (spread**2).sum().clamp(min=1)).clamp(max=0)
-    continued = (y.mean() + slope * (shells**2 - x.mean())).exp()
-    return torch.where(shells < reliable, power, continued)
+    return torch.where(square < reliable**2, power, (y.mean() + slope * (square - x.mean())).exp())
 
 
 def back_project(
@@ -156,15 +168,20 @@ def back_project(
 ) -> Float[Tensor, "n n n"]:
     """One volume from weighted frames (see `accumulate`), regularised by `wiener`.
 
-    Without `signal_power` it is estimated from the frames themselves, those in even against those in odd rows.
+    Without `signal_power` it is estimated from the frames themselves, those in even against those in odd
+    rows.
     """
     weight = coefficients.real.new_ones(len(coefficients)) if frame_weight is None else frame_weight
     odd = torch.arange(len(weight), device=weight.device) % 2 == 1
     pose = (rotation, translation_in_pixels, noise_variance, half_disc)
     a, b = (accumulate(coefficients, ctf, *pose, weight * half, padding) for half in (odd, ~odd))
-    if signal_power is None:
-        signal_power = estimate_signal_power([(a, b)], len(noise_variance))
-    return wiener(a + b, signal_power)
+    power = half_set_power(a, b, len(noise_variance)) if signal_power is None else signal_power
+    return wiener(a + b, power)
+
+
+def half_set_power(a: Accumulator, b: Accumulator, shells: int) -> Float[Tensor, " shells"]:
+    """`signal_power` of a single pair."""
+    return signal_power([(a, b)], shells)
 
 
 def grid_shells(box_size: int, padding: int) -> Int[Tensor, "m m m//2+1"]:

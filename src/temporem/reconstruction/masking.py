@@ -1,7 +1,8 @@
-"""A soft solvent mask from the consensus: everything the molecule ever occupies, and as little else as may be.
+"""A soft solvent mask from the consensus: all that the molecule ever occupies, and little else.
 
-What moves is faint in the consensus, each place being occupied part of the time, so the threshold is set by the noise
-and not by the density: a voxel belongs to the molecule where the smoothed consensus rises out of the noise.
+What moves is faint in the consensus, each place being occupied part of the time, so the threshold is set by
+the noise and not by the density: a voxel belongs to the molecule where the smoothed consensus rises out of
+the noise.
 """
 
 import numpy as np
@@ -29,16 +30,18 @@ def soft_edge(
     """Mask (n, n, n): 1 within the dilation of `inside`, falling to 0 as a raised cosine over the edge."""
     distance = ndimage.distance_transform_edt(~inside) - dilation_in_pixels
     edge = np.clip(distance / edge_in_pixels, 0.0, 1.0)
-    return (0.5 + 0.5 * np.cos(np.pi * edge)).astype(np.float32)
+    mask: npt.NDArray[np.float32] = (0.5 + 0.5 * np.cos(np.pi * edge)).astype(np.float32)
+    return mask
 
 
 def solvent_mask(volume: Float[Tensor, "n n n"], pixel_size_in_angstroms: float) -> Float[Tensor, "n n n"]:
     """Soft mask in [0, 1] of the molecule in a consensus with protein positive.
 
-    The consensus is smoothed (Gaussian, σ = 6 Å), thresholded at three standard deviations of its solvent or a fiftieth
-    of its peak, whichever is higher; components of more than a hundredth of the largest one's density are kept, their
-    holes filled, dilated by 6 Å and given a cosine edge of 9 Å. The solvent's level and spread are taken from the lower
-    half of the values inside the inscribed sphere, where density, being positive, does not reach.
+    The consensus is smoothed (Gaussian, σ = 6 Å), thresholded at three standard deviations of its solvent
+    or a fiftieth of its peak, whichever is higher; components of more than a hundredth of the largest one's
+    density are kept, their holes filled, dilated by 6 Å and given a cosine edge of 9 Å. The solvent's level
+    and spread are taken from the lower half of the values inside the inscribed sphere, where density, being
+    positive, does not reach.
 
     Raises ValueError for a volume in which nothing rises out of the noise.
     """
@@ -66,7 +69,7 @@ def solvent_mask(volume: Float[Tensor, "n n n"], pixel_size_in_angstroms: float)
 
 
 def solvent_level(values: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Mode and one-sided standard deviation of the solvent among voxel values whose excess above it is molecule."""
+    """Mode and standard deviation of the solvent among voxel values, the molecule's lying above it."""
     # The half-sample mode would be noisy; the narrowest interval that holds a third of the values is steady.
     ordered = np.sort(values)
     width = len(ordered) // 3
