@@ -1,0 +1,34 @@
+# The two commands of the README, `make demo` and `make test`, work from a fresh clone: they make .venv and install into it
+# by the pins of constraints.txt. PYTHON chooses the interpreter the environment is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test test-external lint clean
+
+demo: .venv/with-demo
+	rm -rf demo
+	$(BIN)/temporem demo --output demo
+
+test: .venv/with-test
+	$(BIN)/python -m pytest --durations=10
+
+# What needs a browser, another program's environment or minutes of fitting.
+test-external: .venv/with-test
+	$(BIN)/python -m pytest -m external --durations=10
+
+lint: .venv/with-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo
+
+.venv/with-demo: EXTRAS = demo
+.venv/with-test: EXTRAS = test,demo,trajectories,paths
+.venv/with-demo .venv/with-test: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@

@@ -1,0 +1,37 @@
+"""`temporem evaluate`: a run against the truth of simulated movies."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from temporem.evaluation.evaluate import EvaluationOptions
+from temporem.evaluation.evaluate import evaluate as compare
+from temporem.reconstruction.run import Run
+from temporem.report.evaluation_figures import write_evaluation_figures
+from temporem.report.report import write_report
+from temporem.simulation.truth import Truth
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Positional[Path],
+    truth: Path,
+    options: OmitArgPrefixes[EvaluationOptions],
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+) -> None:
+    """Compare a run with the truth of simulated movies.
+
+    Args:
+        run: Folder made by `temporem reconstruct`.
+        truth: Folder `truth` made by `temporem simulate`.
+        options: What is compared.
+        output: Folder to write into; by default `evaluation` in the run folder.
+    """
+    opened = Run.open(run)
+    folder = run / "evaluation" if output is None else output
+    compare(opened, Truth.load(truth), folder, options)
+    write_evaluation_figures(folder)
+    page = write_report(opened, evaluation=folder)
+    print(f"The evaluation is in {folder}; look at {page}")

@@ -1,0 +1,78 @@
+"""`temporem VERB …`: choose the verb, run it, and end every failure in one sentence."""
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from temporem.cli.failures import MENDABLE, explain
+
+__all__ = ["main"]
+
+VERBS = {
+    "simulate": "make movies whose answer is known",
+    "info": "show what is in a file of movies, and what would be done with it",
+    "reconstruct": "recover the volume of every frame of every movie",
+    "volumes": "write volumes of a run as MRC files, with a ChimeraX script",
+    "evaluate": "compare a run with the truth of simulated movies",
+    "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` default to those of the process.
+
+    0: done. 2: a mistake the person can mend. 130: Ctrl-C. 1: a mistake of ours, kept in a log.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except SystemExit as exit_:
+        # The parser leaves this way, after printing its help or what it could not parse.
+        return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else MENDABLE
+    except BrokenPipeError:
+        # Whoever read our output has gone (`temporem info … | head`): nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        sentence, code = explain(error)
+        print(f"temporem: {sentence}", file=sys.stderr)
+        return code
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from temporem import __version__
+
+        print(f"temporem {__version__}")
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        near = get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(VERBS)}."
+        print(f"temporem: there is no command {verb!r}; {hint}", file=sys.stderr)
+        return MENDABLE
+    # Only the verb asked for is imported: `temporem --help` must not wait for torch.
+    import tyro
+
+    command = getattr(import_module(f"temporem.cli.{verb}"), verb)
+    tyro.cli(command, args=rest, prog=f"temporem {verb}", config=(tyro.conf.FlagCreatePairsOff,))
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {purpose}" for verb, purpose in VERBS.items()]
+    return "\n".join(
+        (
+            "usage: temporem COMMAND …   (temporem COMMAND --help shows its options)",
+            "",
+            "Recover a molecule's 3D motion from liquid-phase electron microscopy movies.",
+            "",
+            *lines,
+        )
+    )

@@ -1,0 +1,45 @@
+"""`temporem reconstruct`: from movies to a run folder with a first report."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from temporem.fitting.options import FittingOptions
+from temporem.fitting.reconstruct import reconstruct as fit
+from temporem.movies.preprocessing import PreprocessingOptions
+from temporem.movies.reading import ReadingOptions
+from temporem.report.report import write_report
+
+__all__ = ["reconstruct"]
+
+
+def reconstruct(
+    movies: Positional[Path],
+    output: Annotated[Path, arg(aliases=["-o"])],
+    fitting: OmitArgPrefixes[FittingOptions],
+    preprocessing: OmitArgPrefixes[PreprocessingOptions],
+    reading: OmitArgPrefixes[ReadingOptions],
+    resume: bool = False,
+) -> None:
+    """Recover the volume of every frame of every movie.
+
+    Args:
+        movies: RELION .star, cryoSPARC .cs, a stack (.mrcs, .txt) with poses, or a folder or pattern of them.
+        output: The run folder to make.
+        fitting: How the model is fitted.
+        preprocessing: What is done to the images.
+        reading: How the input is read.
+        resume: Go on with a run that was interrupted.
+    """
+    try:
+        run = fit(movies, output, reading, preprocessing, fitting, resume)
+        page = write_report(run)
+    except KeyboardInterrupt:
+        again = f"temporem reconstruct {shlex.quote(str(movies))} -o {shlex.quote(str(output))} … --resume"
+        raise KeyboardInterrupt(
+            f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the"
+            f" command with --resume ({again})."
+        ) from None
+    print(f"The run is in {output}; look at {page}")

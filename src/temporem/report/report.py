@@ -1,0 +1,148 @@
+"""`report.html` of a run: what came out, from which fit and settings, and how near a known truth it is."""
+
+import json
+import shlex
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from temporem.errors import UserError
+from temporem.reconstruction.latents_file import latent_columns
+from temporem.reconstruction.run import Run
+from temporem.report.evaluation_figures import fsc_figure, resolution_figure
+from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
+from temporem.report.page import definitions, picture, section, table, write_page
+from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
+from temporem.report.scene import contour_level, scene_of
+from temporem.report.style import inline_svg
+
+__all__ = ["evaluation_section", "write_report"]
+
+FRAMES_SHOWN = 8
+SURFACE = (0.90, 0.62, 0.20)
+
+
+def write_report(run: Run, evaluation: Path | None = None) -> Path:
+    """Write `report.html` into the run folder and return its path.
+
+    `evaluation` is a folder written by `temporem evaluate`; without it, the run's own `evaluation` is used if
+    there is one.
+    """
+    config, latents = run.config, run.latents()
+    folder = run.path / "evaluation" if evaluation is None else evaluation
+    parts = [_heading(run, config, latents)]
+    if (folder / "evaluation.json").exists():
+        parts.append(evaluation_section(folder))
+    parts += [_volumes(run, latents), _latents(latents, time_label(config)), _fit(run)]
+    parts.append(section("Settings", definitions(flat(config))))
+    path = run.path / "report.html"
+    write_page(path, f"temporem: {run.path.name}", "\n".join(x for x in parts if x))
+    return path
+
+
+def evaluation_section(folder: Path) -> str:
+    """The comparison with the truth: a table of methods, FSC curves, and the frames' resolutions."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        fsc, frames = pd.read_csv(folder / "fsc.csv"), pd.read_csv(folder / "frames.csv")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the evaluation in {folder} cannot be read ({error}); run temporem evaluate again."
+        ) from None
+    masks = list(summary["masks"])
+    rows = [
+        [
+            name,
+            *(f"{facts[mask]['resolution_in_angstroms']['mean_over_frames']:.2f}" for mask in masks),
+            f"{facts['psnr_in_decibels']:.1f}",
+            f"{facts['ssim']:.3f}",
+        ]
+        for name, facts in summary["methods"].items()
+    ]
+    agreement = summary["latent_agreement"]
+    told = (
+        "The state never changes, or there is one movie only: how well the latents tell it is not asked."
+        if agreement is None
+        else f"By regression over other movies, the latents tell the true state with R² "
+        f"{agreement['linear_r_squared']:.3f} (linear) and {agreement['neighbour_r_squared']:.3f} (nearest)."
+    )
+    return section(
+        "Against the truth",
+        table(["", *(f"{mask} (Å)" for mask in masks), "PSNR (dB)", "SSIM"], rows),
+        '<p class="soft">Resolution at FSC 0.5, mean over frames; smaller is better. Molecule and moving are'
+        " soft masks made from the truth: around the molecule, and where it varies over the states.</p>",
+        inline_svg(fsc_figure(fsc), "Mean Fourier shell correlation with the truth"),
+        inline_svg(resolution_figure(frames), "Resolution of every frame against its true state"),
+        f"<p>{escape(told)}</p>",
+    )
+
+
+def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame) -> str:
+    lengths = latents.groupby("movie").size()
+    frames = str(lengths.min()) if lengths.nunique() == 1 else f"{lengths.min()} to {lengths.max()}"
+    facts = f"{len(lengths)} movies of {frames} frames, {len(latents)} images; {config.get('input', '')}"
+    example = shlex.quote(most_telling_movie(latents))
+    command = f"temporem volumes {shlex.quote(str(run.path))} -o volumes --movie {example}"
+    return (
+        f"<h1>{escape(run.path.name)}</h1><p class='soft'>{escape(facts)}</p>"
+        f"<p>To see a movie's volumes in ChimeraX:</p><pre>{escape(command)}</pre>"
+    )
+
+
+def _volumes(run: Run, latents: pd.DataFrame) -> str:
+    movie = most_telling_movie(latents)
+    of_movie = latents[latents["movie"] == movie].sort_values("time", kind="stable")
+    shown = of_movie.iloc[evenly_spaced(len(of_movie), FRAMES_SHOWN)]
+    volumes = [volume for _, volume in run.volumes(shown["image"].tolist())]
+    z = torch.tensor(shown[latent_columns(latents)].to_numpy())
+    # The two frames shown whose latents lie farthest apart say from where to look.
+    first, last = divmod(int(torch.cdist(z, z).argmax()), len(z))
+    mask = run.mask()
+    scene = scene_of(volumes[first], volumes[last], mask)
+    level = sum(contour_level(x, mask) for x in volumes) / len(volumes)
+    strip = "".join(
+        f"<figure>{picture(scene.draw(volume, level, SURFACE, 180), f'Surface of frame {frame}')}"
+        f"<figcaption>{frame}</figcaption></figure>"
+        for frame, volume in zip(shown["frame"], volumes, strict=True)
+    )
+    titles = [f"frame {x}" for x in shown["frame"]]
+    sections = {title: volume.numpy() for title, volume in zip(titles, volumes, strict=True)}
+    return section(
+        f"Volumes of movie {movie}",
+        f'<div class="strip">{strip}</div>',
+        '<p class="soft">Frames of the movie whose latents travel farthest: surfaces at one level (above) and'
+        " central sections in one gray scale (below).</p>",
+        inline_svg(sections_figure(sections, run.pixel_size_in_angstroms), "Central sections of the volumes"),
+    )
+
+
+def _latents(latents: pd.DataFrame, label: str) -> str:
+    columns = latent_columns(latents)
+    travel = latents.groupby("movie", sort=False)[columns].var().sum(axis=1).sort_values()
+    # Movies that travel most, median and least.
+    movies = [str(travel.index[-1 - x]) for x in evenly_spaced(len(travel), 3)]
+    return section(
+        "Latent states over time",
+        inline_svg(latents_figure(latents, label, movies), "Latent states of movies over time"),
+        '<p class="soft">The dimensions that vary most. Gray: all movies. In colour: the movies that travel'
+        " most, middling and least, with ± one marginal posterior standard deviation.</p>",
+        inline_svg(
+            latent_map_figure(latents, label), "Principal axes of the latent states, coloured by time"
+        ),
+    )
+
+
+def _fit(run: Run) -> str:
+    records = run.metrics()
+    if not records:
+        return ""
+    metrics, terms, step, stage = losses(records)
+    if not terms:
+        return ""
+    return section(
+        "The fit",
+        inline_svg(losses_figure(metrics, terms, step, stage), "Terms of the objective over the fit"),
+    )

@@ -1,0 +1,45 @@
+"""Volumes seen from one side, at one scale: so that what differs between their pictures is the molecule."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from skimage.filters import threshold_otsu
+from torch import Tensor
+
+from temporem.report.surfaces import render_surface, telling_view
+
+__all__ = ["Scene", "contour_level", "scene_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """From where volumes are seen, and how near."""
+
+    view: Float[Tensor, "3 3"]
+    zoom: float
+
+    def draw(
+        self, volume: Float[Tensor, "n n n"], level: float, colour: tuple[float, float, float], size: int
+    ) -> npt.NDArray[np.uint8]:
+        """Picture (size, size, RGBA) of the volume's surface at this level."""
+        return render_surface(volume, level, self.view, colour, size, self.zoom)
+
+
+def scene_of(
+    first: Float[Tensor, "n n n"], last: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]
+) -> Scene:
+    """The side from which these two look most different, as near as the mask allows."""
+    n = len(mask)
+    z, y, x = torch.nonzero(mask > 0.5, as_tuple=True)
+    distance = torch.stack((x, y, z)).float().sub(n // 2).norm(dim=0)
+    reach = float(distance.max()) / (n / 2) if len(distance) else 1.0
+    return Scene(telling_view(first, last), max(1.0, 1 / max(reach, 0.25)))
+
+
+def contour_level(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> float:
+    """Otsu's threshold inside the mask, where exported movies are contoured too."""
+    inside = volume[mask > 0.5]
+    return float(threshold_otsu((inside if len(inside) else volume).numpy()))
