@@ -7,6 +7,7 @@ vector whose matrix is the transpose of RELION's A; `alignments3D/shift` is RELI
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ PATH, INDEX, PIXEL_SIZE = "blob/path", "blob/idx", "blob/psize_A"
 CTF = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast", "phase_shift_rad", "bfactor")
 CTF_ZERO_WHERE_ABSENT = ("phase_shift_rad", "bfactor")
 
-Records = npt.NDArray[np.void]
+Records = npt.NDArray[Any]
 
 
 def read_cryosparc(path: Path, options: ReadingOptions) -> Source:

@@ -60,14 +60,10 @@ def read_stacks(path: Path, options: ReadingOptions) -> Source:
 
 
 def _stack_paths(path: Path) -> list[Path]:
-    if is_glob(path):
-        # Path.glob needs the part without wildcards split off first.
-        found = [Path(x) for x in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    else:
-        found = list(path.iterdir())
-    stacks = [
-        x for x in found if x.suffix.lower() in STACK_SUFFIXES and x.is_file() and not x.name.startswith(".")
-    ]
+    pattern = str(path) if is_glob(path) else f"{glob.escape(str(path))}/*"
+    # Path.glob would need the part without wildcards split off first.
+    found = [Path(x) for x in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    stacks = [x for x in found if x.suffix.lower() in STACK_SUFFIXES and x.is_file()]
     if not stacks:
         raise UserError(f"{path} holds no image stacks ({', '.join(STACK_SUFFIXES)}); check the path.")
     return sorted(stacks, key=_natural)

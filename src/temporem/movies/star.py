@@ -1,5 +1,6 @@
 """RELION's STAR files, 3.0 and 3.1, as one table with the optics groups' values in every row."""
 
+import re
 from pathlib import Path
 from typing import cast
 
@@ -36,7 +37,9 @@ def read_star(path: Path) -> Table:
     try:
         document = cif.read_string(existing_file(path).read_bytes().decode("utf-8"))
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is not a STAR file: {' '.join(str(error).split())}.") from None
+        # gemmi calls a string's place string:line:column(byte).
+        reason = re.sub(r"^string:(\d+):\d+\(\d+\): ", r"line \1: ", " ".join(str(error).split()))
+        raise UserError(f"{path} is not a STAR file: {reason}.") from None
     blocks = {block.name.strip(): block for block in document}
     if "particles" in blocks:
         particles = _columns(blocks["particles"])

@@ -81,7 +81,7 @@ def write_poses_star(
 def _pose_columns(
     rotation: npt.NDArray[np.floating], translation: npt.NDArray[np.floating]
 ) -> dict[str, Column]:
-    angles = relion_angles_from_matrix(torch.from_numpy(np.asarray(rotation, dtype=np.float64))).numpy()
+    angles = relion_angles_from_matrix(torch.from_numpy(np.array(rotation, dtype=np.float64))).numpy()
     degrees = np.rad2deg(angles)
     origin = 0.0 - translation
     return {
@@ -125,5 +125,7 @@ def _loop(name: str, columns: dict[str, Column]) -> str:
 
 def _word(value: str | np.generic) -> str:
     if isinstance(value, str):
-        return cif.quote(value)
+        quoted = cif.quote(value)
+        # Words with both kinds of quotes become text fields, which begin and end at the start of a line.
+        return f"\n{quoted}\n" if quoted.startswith(";") else quoted
     return f"{value:.9g}" if isinstance(value, np.floating) else str(value)
