@@ -211,6 +211,13 @@ def test_no_rotations_give_no_slices_and_empty_grids():
     assert numerator.abs().sum() == denominator.sum() == 0
 
 
+def test_rounding_past_the_last_plane_is_harmless():
+    grid = volume_to_fourier(random_volumes(box=8))
+    past = torch.tensor([[1 + 1e-6, -1e-9, -1e-9], [0, 1, 0], [0, 0, 1]])
+    nyquist = torch.tensor([[4.0, 0.0]])
+    torch.testing.assert_close(central_slices(grid, past, nyquist)[0], grid[0, 0, 4], atol=1e-4, rtol=0)
+
+
 def test_frequencies_beyond_nyquist_are_refused():
     grid = torch.zeros(8, 8, 5, dtype=torch.complex64)
     with pytest.raises(ValueError, match="within Nyquist, 4 cycles per box"):

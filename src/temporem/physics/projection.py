@@ -141,8 +141,8 @@ def corners(
 ]:
     """The eight points of a half grid (m, m, m // 2 + 1), m = `size`, around each point of each slice.
 
-    Their index into the flattened grid, their trilinear weights, and whether the point's mate −k was taken, as it
-    is where kx < 0: the value there is the conjugate.
+    Their index into the flattened grid, their trilinear weights, and whether the point's mate −k was taken:
+    it is where kx < 0, and the value there is the conjugate.
     """
     point = padding * slice_coordinates(rotation, frequency)
     mirrored = point[..., :1] < 0
