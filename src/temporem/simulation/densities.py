@@ -129,7 +129,8 @@ def _model(structure: Structure, positions: npt.NDArray[np.float64]) -> gemmi.Mo
 
 
 def _frequency(count: int) -> Float[Tensor, " count"]:
-    return torch.fft.fftfreq(count, 1 / count)
+    frequency: Tensor = torch.fft.fftfreq(count, 1 / count)
+    return frequency
 
 
 def _blurred(transform: Complex[Tensor, "n n half"], exponent: float) -> Complex[Tensor, "n n half"]:

@@ -5,7 +5,7 @@ longer tells its state; it turns back at the ends of the route, so that every mo
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,7 @@ def conformations(route: Route, schedule: Schedule) -> Conformations:
     )
 
 
+@runtime_checkable
 class Motion(Protocol):
     """A law of motion along a route."""
 

@@ -1,6 +1,6 @@
 """Routes: what a molecule looks like at each value of its state coordinate, from 0 to 1."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ __all__ = ["Route", "TorsionRoute", "TrajectoryRoute"]
 FloatArray = npt.NDArray[np.float64]
 
 
+@runtime_checkable
 class Route(Protocol):
     """A one-dimensional family of conformations."""
 

@@ -57,14 +57,18 @@ def steered_path(first: Structure, last: Structure, snapshots: int, seed: int) -
     chain, residue = first.chain[anchors], first.residue[anchors]
     follows = (chain[1:] == chain[:-1]) & (np.diff(residue) == 1)
     alpha_carbons = _steered(
-        first.positions[anchors] / 10.0, last.positions[anchors] / 10.0, follows, snapshots, seed
+        first.positions[anchors].astype(np.float64) / 10,
+        last.positions[anchors].astype(np.float64) / 10,
+        follows,
+        snapshots,
+        seed,
     )
     if not np.isfinite(alpha_carbons).all():
         raise UserError(
             f"The path from {first.source} to {last.source} failed with seed {seed}: try another."
         )
-    alpha_carbons = superposed(alpha_carbons * 10, first.positions[anchors])
-    return TrajectoryRoute(first, carried(first, last, alpha_carbons, np.linspace(0, 1, snapshots)))
+    placed = superposed(alpha_carbons * 10, first.positions[anchors])
+    return TrajectoryRoute(first, carried(first, last, placed, np.linspace(0, 1, snapshots)))
 
 
 def _openmm() -> Any:

@@ -171,7 +171,9 @@ def superposed(
     atoms: npt.NDArray[np.integer] | None = None,
 ) -> FloatArray:
     """Move conformations (*batch, atoms, 3) rigidly onto `reference` (atoms, 3).
-    `atoms`. All in float64."""
+
+    Least squares over `atoms` (default: all), in float64.
+    """
     chosen = np.arange(len(reference)) if atoms is None else atoms
     moving = np.asarray(positions, np.float64)
     target = np.asarray(reference, np.float64)[chosen]
