@@ -7,7 +7,13 @@ import pytest
 @pytest.fixture(scope="session")
 def peptide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A helix of twelve alanines as a PDB file."""
-    backbone = {"N": (1.55, -0.35, -0.9), "CA": (2.28, 0.0, 0.0), "C": (1.65, 0.45, 1.1), "O": (2.0, 0.85, 2.2), "CB": (3.3, -0.6, 0.3)}
+    backbone = {
+        "N": (1.55, -0.35, -0.9),
+        "CA": (2.28, 0.0, 0.0),
+        "C": (1.65, 0.45, 1.1),
+        "O": (2.0, 0.85, 2.2),
+        "CB": (3.3, -0.6, 0.3),
+    }
     lines = []
     for residue in range(12):
         for name, (radius, turn, rise) in backbone.items():

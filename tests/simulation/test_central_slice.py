@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from temporem.physics.lattice import half_disc
 from temporem.physics.rotations import random_rotations
 from temporem.simulation.central_slice import oversampled_transform
@@ -10,7 +11,7 @@ from temporem.simulation.central_slice import oversampled_transform
 def test_slices_are_the_sum_over_voxels() -> None:
     n = 16
     generator = torch.Generator().manual_seed(0)
-    # White noise: as much power at the box's edge and at Nyquist as anywhere, the hardest case for interpolation.
+    # White noise has as much power at the box's edge and at Nyquist as anywhere: the hardest case.
     volume = torch.randn(n, n, n, generator=generator)
     rotation = random_rotations(4, generator).float()
     frequency = half_disc(2 * n).frequency / 2

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+
 from temporem.physics.ctf import ContrastTransfer, contrast_transfer_function
 from temporem.physics.lattice import half_disc
 from temporem.physics.rotations import random_rotations
@@ -14,11 +15,15 @@ PIXEL_SIZE = 3.0
 
 
 def gaussian(centre: Tensor, sd: float) -> Tensor:
-    """A Gaussian of unit sum on as many axes as `centre` has components, the last of which is the first axis."""
+    """A Gaussian of unit sum on as many axes as `centre` has components; the last one is the first axis."""
     r = torch.arange(N) - N // 2
     image = torch.ones(())
     for component in centre.flip(0):
-        image = image[..., None] * torch.exp(-((r - component) ** 2) / (2 * sd**2)) / (sd * math.sqrt(2 * math.pi))
+        image = (
+            image[..., None]
+            * torch.exp(-((r - component) ** 2) / (2 * sd**2))
+            / (sd * math.sqrt(2 * math.pi))
+        )
     return image
 
 
@@ -38,7 +43,7 @@ def test_images_of_gaussians_are_gaussians_where_the_pose_puts_them() -> None:
     images = clean_images(oversampled_transform(volume), rotation, translation, None, PIXEL_SIZE)
     for image, a, t in zip(images, rotation, translation, strict=True):
         expected = torch.stack([gaussian((a @ p)[:2] + t, sd) for p in points]).sum(0)
-        # What is left is the Gaussians' own power beyond Nyquist, exp(−2 π² 1.2² / 4) = 8e-4 of the origin's amplitude.
+        # What is left is their own power beyond Nyquist: exp(−2 π² 1.2² / 4) = 8e-4 of that at the origin.
         assert (image - expected).norm() < 2e-3 * expected.norm()
 
 
@@ -50,7 +55,9 @@ def test_without_padding_the_ctf_multiplies_the_transform() -> None:
     plain = clean_images(transform, identity, origin, None, PIXEL_SIZE, padding=1)
     image = clean_images(transform, identity, origin, ctf, PIXEL_SIZE, padding=1)
     factor = contrast_transfer_function(ctf, lattice.frequency / (N * PIXEL_SIZE))
-    torch.testing.assert_close(lattice.from_images(image), factor * lattice.from_images(plain), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        lattice.from_images(image), factor * lattice.from_images(plain), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_what_the_ctf_spreads_beyond_the_box_is_lost() -> None:

@@ -1,7 +1,7 @@
 """Central slices of a voxel volume at any frequency, to float32 accuracy: a non-uniform Fourier transform.
 
-The reconstruction interpolates trilinearly. Movies made the same way would carry its errors, and flatter it; these
-slices are, within 1e-5 of their norm, the sum over voxels that defines them.
+The reconstruction interpolates trilinearly. Movies made the same way would carry its errors, and flatter it;
+these slices are, within 1e-4 of their root mean square, the sum over voxels that defines them.
 """
 
 import math
@@ -35,7 +35,7 @@ class OversampledTransform:
     ) -> Complex[Tensor, "b c"]:
         """Σ_r V(r) exp(−2πi k·r / n) at k = Aᵀ (kx, ky, 0), `frequency` in cycles per box and |k| ≤ n / 2."""
         points = OVERSAMPLING * torch.einsum("ci,bij->bcj", frequency, rotation[:, :2]).reshape(-1, 3)
-        values = torch.cat([self._at(chunk) for chunk in points.split(POINTS_AT_ONCE)])
+        values = torch.cat([self._at(chunk) for chunk in torch.split(points, POINTS_AT_ONCE)])
         return values.reshape(len(rotation), len(frequency))
 
     def _at(self, point: Float[Tensor, "points 3"]) -> Complex[Tensor, " points"]:
@@ -68,7 +68,7 @@ def oversampled_transform(volume: Float[Tensor, "n n n"]) -> OversampledTransfor
     padded = torch.zeros(m, m, m)
     padded[:n, :n, :n] = corrected
     half = torch.fft.rfftn(padded.roll((-(n // 2),) * 3, (0, 1, 2)))
-    # V is real: columns beyond either end of the half grid are conjugates of columns inside it, at −ky and −kz.
+    # V is real: columns beyond either end of the half grid are conjugates of those inside, at −ky and −kz.
     mirrored = half.flip((0, 1)).roll((1, 1), (0, 1)).conj()
     before, after = mirrored[..., 1 : margin + 1].flip(-1), mirrored[..., m // 2 - margin : m // 2].flip(-1)
     return OversampledTransform(n, torch.cat((before, half, after), dim=-1))
@@ -79,10 +79,11 @@ def _kernel(distance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     inside = (1 - (2 * distance / KERNEL_WIDTH) ** 2).clamp(min=0)
     # Scaled by exp(−β) to keep float32 far from its limits.
     root = KERNEL_SHAPE * inside.sqrt()
-    return torch.special.i0e(root) * (root - KERNEL_SHAPE).exp()
+    value: Tensor = torch.special.i0e(root) * (root - KERNEL_SHAPE).exp()
+    return value
 
 
 def _kernel_transform(frequency: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """The kernel's Fourier transform, `frequency` in cycles per grid point, well inside its main lobe."""
     root = (KERNEL_SHAPE**2 - (math.pi * KERNEL_WIDTH * frequency.double()) ** 2).sqrt()
-    return (KERNEL_WIDTH * root.sinh() / root * math.exp(-KERNEL_SHAPE)).float()
+    return (root.sinh() / root * (KERNEL_WIDTH * math.exp(-KERNEL_SHAPE))).float()

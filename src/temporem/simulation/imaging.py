@@ -31,8 +31,9 @@ def clean_images(
 ) -> Float[Tensor, "b n n"]:
     """Noise-free images (b, y, x) of one volume, in its units times voxels (plain sums along the beam).
 
-    The image is made in a box `padding` times larger and cropped, so that what the CTF spreads beyond the box is lost, as
-    in a micrograph, and does not enter again on the other side. Frequencies beyond Nyquist, |k| > n / 2, are zero.
+    The image is made in a box `padding` times larger and cropped, so that what the CTF spreads beyond the box
+    is lost, as in a micrograph, and does not enter again on the other side. Frequencies beyond Nyquist,
+    |k| > n / 2, are zero.
     """
     n = transform.box_size
     lattice = half_disc(padding * n)
@@ -55,7 +56,7 @@ def noise(
     Coloured noise is cut from fields twice as large, so that it does not wrap around the box.
     """
     if colour == "white":
-        return math.sqrt(variance) * torch.randn(count, box_size, box_size, generator=generator)
+        return torch.randn(count, box_size, box_size, generator=generator) * math.sqrt(variance)
     n = 2 * box_size
     field = torch.fft.rfft2(torch.randn(count, n, n, generator=generator), norm="ortho")
     ky, kx = torch.meshgrid(torch.fft.fftfreq(n, 0.5), torch.fft.rfftfreq(n, 0.5), indexing="ij")
@@ -63,5 +64,5 @@ def noise(
     multiplicity = torch.full((n // 2 + 1,), 2.0)
     multiplicity[[0, -1]] = 1.0
     mean_power = (power * multiplicity).sum() / n**2
-    images = torch.fft.irfft2(field * (power / mean_power).sqrt(), s=(n, n), norm="ortho")
-    return math.sqrt(variance) * images[:, :box_size, :box_size]
+    images: Tensor = torch.fft.irfft2(field * (power / mean_power).sqrt(), s=(n, n), norm="ortho")
+    return images[:, :box_size, :box_size] * math.sqrt(variance)

@@ -1,0 +1,103 @@
+"""Which conformations a simulation passes through, and where they are read from."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from temporem.errors import UserError
+from temporem.simulation.interpolation import morph
+from temporem.simulation.routes import Route, TorsionRoute
+from temporem.simulation.steered import steered_path
+from temporem.simulation.structures import read_structure
+from temporem.simulation.trajectories import read_trajectory
+
+__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_route"]
+
+
+@dataclass(frozen=True)
+class Torsion:
+    """A structure of which one backbone torsion turns."""
+
+    structure: str
+    """PDB or mmCIF file, or a PDB id, which is downloaded from the wwPDB."""
+    residue: int
+    """Number of the residue whose torsion turns."""
+    torsion: Literal["phi", "psi"] = "psi"
+    """Which of its torsions."""
+    range_in_degrees: float = 90.0
+    """How far it turns."""
+    chain: str | None = None
+    """Chain to keep (default: all)."""
+    residues: tuple[int, int] | None = None
+    """First and last residue to keep (default: all)."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A path between two structures of one molecule: interpolation, not dynamics."""
+
+    first: str
+    """PDB or mmCIF file, or a PDB id, which is downloaded from the wwPDB."""
+    last: str
+    """Likewise; the path runs over the heavy atoms that both have."""
+    path: Literal["steered", "morph"] = "steered"
+    """An elastic network steered to the last structure (OpenMM, extra "paths"), or plain interpolation."""
+    snapshots: int = 190
+    """Conformations along the path."""
+    path_seed: int = 0
+    """Of the steered path's thermal motion."""
+    chain: str | None = None
+    """Chain to keep of either (default: all)."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Conformations computed by others, in anything MDAnalysis reads (extra "trajectories")."""
+
+    topology: Path
+    """PSF, PDB, GRO, TPR, ..."""
+    trajectories: tuple[Path, ...]
+    """DCD, XTC, TRR, NetCDF, ... one after another."""
+    selection: str = "protein and not name H*"
+    """Atoms to keep, in MDAnalysis' language."""
+
+
+@dataclass(frozen=True)
+class AdenylateKinase:
+    """Adenylate kinase opening: adk_dims.dcd of the package MDAnalysisTests (extra "demo")."""
+
+    selection: str = "protein and not name H*"
+    """Atoms to keep, in MDAnalysis' language."""
+
+
+Molecule = Torsion | Transition | Trajectory | AdenylateKinase
+
+
+def read_route(molecule: Molecule) -> Route:
+    """Read the files, or download the entries, and return the conformations, centred and superposed."""
+    if isinstance(molecule, Torsion):
+        structure = read_structure(molecule.structure, chain=molecule.chain, residues=molecule.residues)
+        return TorsionRoute(
+            structure,
+            residue=molecule.residue,
+            range_in_degrees=molecule.range_in_degrees,
+            torsion=molecule.torsion,
+            chain=molecule.chain,
+        )
+    if isinstance(molecule, Transition):
+        first, last = (
+            read_structure(source, chain=molecule.chain) for source in (molecule.first, molecule.last)
+        )
+        if molecule.path == "morph":
+            return morph(first, last, molecule.snapshots)
+        return steered_path(first, last, molecule.snapshots, molecule.path_seed)
+    if isinstance(molecule, AdenylateKinase):
+        package = find_spec("MDAnalysisTests")
+        if package is None or package.origin is None:
+            raise UserError(
+                "adenylate kinase needs the package MDAnalysisTests: run pip install 'temporem[demo]'."
+            )
+        data = Path(package.origin).parent / "data"
+        return read_trajectory(data / "adk.psf", [data / "adk_dims.dcd"], molecule.selection)
+    return read_trajectory(molecule.topology, list(molecule.trajectories), molecule.selection)

@@ -1,0 +1,59 @@
+"""Named simulations, every number of which can be changed."""
+
+from collections.abc import Mapping
+
+from tyro import MISSING
+
+from temporem.simulation.densities import DensityOptions
+from temporem.simulation.molecules import AdenylateKinase, Torsion, Trajectory, Transition
+from temporem.simulation.motions import ConstantSpeed, PassingThrough
+from temporem.simulation.options import SimulationOptions
+
+__all__ = ["GENERAL", "RECIPES"]
+
+RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
+    "7bcq": (
+        "ASCT2 fragment (PDB 7BCQ): psi of Gly249 turned by 9° a frame. Made of Gaussians, as in the paper.",
+        SimulationOptions(
+            molecule=Torsion(structure="7bcq", residue=249, chain="A", residues=(177, 330)),
+            motion=ConstantSpeed(frames_per_pass=10, states=10),
+            frames=10,
+            snr=0.1,
+            density=DensityOptions(method="gaussian", sigma_in_angstroms=2.0),
+        ),
+    ),
+    "cas9": (
+        "SpCas9 on a steered path from apo (4CMP) to RNA-bound (4ZT0), through 19 states.",
+        SimulationOptions(
+            molecule=Transition(first="4cmp", last="4zt0", chain="A"), motion=PassingThrough(states=19)
+        ),
+    ),
+    "adk": (
+        "Adenylate kinase opening, a simulation that MDAnalysisTests ships: small, for the demo.",
+        SimulationOptions(
+            molecule=AdenylateKinase(), motion=PassingThrough(states=20), movies=50, frames=20, box_size=48
+        ),
+    ),
+}
+"""What it is, and its options."""
+
+GENERAL: Mapping[str, tuple[str, SimulationOptions]] = {
+    "torsion": (
+        "One backbone torsion of a structure turns.",
+        SimulationOptions(
+            molecule=Torsion(structure=MISSING, residue=MISSING),
+            motion=ConstantSpeed(frames_per_pass=19, states=19),
+        ),
+    ),
+    "transition": (
+        "A path between two structures.",
+        SimulationOptions(molecule=Transition(first=MISSING, last=MISSING), motion=PassingThrough(states=19)),
+    ),
+    "trajectory": (
+        "A trajectory, divided into states.",
+        SimulationOptions(
+            molecule=Trajectory(topology=MISSING, trajectories=MISSING), motion=PassingThrough(states=19)
+        ),
+    ),
+}
+"""Simulations of the user's own molecule; what is `tyro.MISSING` must be given on the command line."""
