@@ -15,10 +15,11 @@ __all__ = ["CornerNoise", "windowed_noise_variance"]
 
 LONG_LAG, SHORT_LAG = 0.45, 0.25
 """Of the box; correlations beyond are taken as zero. Long lags resolve noise that rises steeply towards the
-origin, to 2 % for a Lorentzian of 3 Fourier pixels; short ones have half the scatter."""
-LONG_BELOW, SHORT_ABOVE = 5, 10
+origin (to 3 % a Lorentzian 3 Fourier pixels wide, where short ones err by 11 %); short lags scatter half as
+much."""
+LONG_BELOW, SHORT_ABOVE = 2, 6
 """Frequencies in Fourier pixels between which one gives way to the other."""
-SHELLS_THE_MEAN_REACHES = 4
+SHELLS_THE_MEAN_REACHES = 4.0
 """Subtracting the corners' mean adds its error to the coefficients next to the origin only."""
 
 

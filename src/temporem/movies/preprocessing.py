@@ -29,6 +29,7 @@ PIXELS_PER_CHUNK = 2**21
 EDGE = 0.08
 """Width of the window's soft edge as a fraction of the box."""
 FEWEST_NOISE_PIXELS = 32
+SMALLEST_BOX = 16
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,10 @@ def _cropped(movies: MovieSet, box: int | None) -> tuple[int, float]:
     given = movies.images.box_size
     if box is None:
         return given, movies.pixel_size_in_angstroms
-    if box % 2 or not 8 <= box <= given:
+    if box % 2 or not SMALLEST_BOX <= box <= given:
         raise UserError(
-            f"cannot crop to a box of {box}: choose an even number from 8 to {given}, the images' box."
+            f"cannot crop to a box of {box}: choose an even number from {SMALLEST_BOX} to {given}, "
+            "the images' box."
         )
     return box, movies.pixel_size_in_angstroms * given / box
 
