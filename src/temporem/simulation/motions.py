@@ -170,7 +170,7 @@ class Static:
         return Schedule(state, np.zeros(len(state), np.int64))
 
 
-def _require(true: bool, name: str, value: float) -> None:
+def _require(true: bool, name: str, value: float | int) -> None:
     if not true:
         raise UserError(f"The motion's {name} is {value}: give a positive number.")
 

@@ -48,10 +48,13 @@ def steered_path(first: Structure, last: Structure, snapshots: int, seed: int) -
     Snapshots are evenly spaced in the RMSD asked for, which falls at constant speed. Each is superposed on
     the first.
 
-    Raises UserError where OpenMM is not installed, the structures do not match, or the path fails.
+    Raises UserError where OpenMM is not installed, the structures do not match, the path fails, or for a
+    negative seed.
     """
     if snapshots < 2:
         raise UserError(f"A path of {snapshots} snapshots was asked for: ask for at least two.")
+    if seed < 0:
+        raise UserError(f"The path's seed is {seed}: give 0 or more.")
     first, last = common_atoms(first, last)
     anchors = first.alpha_carbons
     chain, residue = first.chain[anchors], first.residue[anchors]
@@ -102,6 +105,7 @@ def _steered(
     integrator = openmm.LangevinMiddleIntegrator(
         TEMPERATURE_IN_KELVIN, FRICTION_PER_PICOSECOND, STEP_IN_PICOSECONDS
     )
+    # OpenMM takes a seed of 0 to mean a different one every time.
     integrator.setRandomNumberSeed(seed + 1)
     platform = openmm.Platform.getPlatformByName("CPU")
     context = openmm.Context(system, integrator, platform, {"DeterministicForces": "true"})

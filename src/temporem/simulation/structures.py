@@ -6,6 +6,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float32, Int64, Shaped
 
 from temporem.errors import UserError
 from temporem.files import replacing
@@ -20,17 +21,17 @@ FloatArray = npt.NDArray[np.float32]
 class Structure:
     """Atoms in the order of the file; every array has one entry per atom."""
 
-    positions: FloatArray
-    """(atoms, 3), (x, y, z) in Å."""
-    elements: npt.NDArray[np.int64]
+    positions: Float32[np.ndarray, "atoms 3"]
+    """(x, y, z) in Å."""
+    elements: Int64[np.ndarray, " atoms"]
     """Atomic numbers."""
-    b_factors: FloatArray
+    b_factors: Float32[np.ndarray, " atoms"]
     """Å²."""
-    chain: npt.NDArray[np.str_]
-    residue: npt.NDArray[np.int64]
+    chain: Shaped[np.ndarray, " atoms"]
+    residue: Int64[np.ndarray, " atoms"]
     """Residue numbers as in the file."""
-    residue_name: npt.NDArray[np.str_]
-    atom_name: npt.NDArray[np.str_]
+    residue_name: Shaped[np.ndarray, " atoms"]
+    atom_name: Shaped[np.ndarray, " atoms"]
     source: str
     """Where it came from, in words for people."""
 
@@ -92,8 +93,8 @@ def read_structure(
         model_file = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as PDB or mmCIF ({error}): give a coordinate file.") from None
-    if len(model_file) == 0:
-        raise UserError(f"{path} holds no model: give a file with atomic coordinates.")
+    if len(model_file) == 0 or model_file[0].count_atom_sites() == 0:
+        raise UserError(f"{path} holds no atoms: give a PDB or mmCIF file with coordinates.")
     model_file.remove_alternative_conformations()
     model_file.remove_waters()
     if not hydrogens:
