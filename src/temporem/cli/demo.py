@@ -56,6 +56,4 @@ def demo(output: Annotated[Path, arg(aliases=["-o"])] = Path("demo"), seed: int 
     page = write_comparison(run, truth, evaluation, output)
     export_volumes(run, output / "volumes", movie=most_telling_movie(run.latents()))
     minutes = (time.monotonic() - begun) / 60
-    print(
-        f"Done in {minutes:.1f} minutes. Look at {page}; one movie's volumes are in {output / 'volumes'}."
-    )
+    print(f"Done in {minutes:.1f} minutes. Look at {page}; one movie's volumes are in {output / 'volumes'}.")

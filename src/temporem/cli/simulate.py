@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import ConsolidateSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg
+from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure
 from tyro.extras import subcommand_type_from_defaults
 
 from temporem.simulation.options import SimulationOptions
@@ -22,12 +22,10 @@ else:
     )
 
 
-@ConsolidateSubcommandArgs
-@OmitSubcommandPrefixes
-@OmitArgPrefixes
+@configure(OmitSubcommandPrefixes, OmitArgPrefixes)
 def simulate(
     recipe: Recipe,
-    output: Annotated[Path, arg(aliases=["-o"])],
+    output: CascadeSubcommandArgs[Annotated[Path, arg(aliases=["-o"])]],
 ) -> None:
     """Make movies whose answer is known: `movies.star`, `movies.mrcs`, and the truth beside them.
 

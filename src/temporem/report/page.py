@@ -29,8 +29,8 @@ p { margin: .4rem 0; max-width: 46rem; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   padding: 1rem; margin: 1rem 0; }
-.figure { display: block; width: 100%; height: auto; max-width: 60rem; }
 .wide { overflow-x: auto; }
+.wide svg { display: block; width: 100%; height: auto; }
 .strip { display: flex; gap: .4rem; overflow-x: auto; }
 figure { margin: 0; text-align: center; }
 img { max-width: 100%; height: auto; }

@@ -58,14 +58,15 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 @in_house_style
 def inline_svg(figure: Figure, label: str) -> str:
-    """Return an <svg> element that grows with its column; `label` is what a screen reader says of it."""
+    """Return the figure as SVG that grows with its column; `label` is what a screen reader says of it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("</metadata>") + len("</metadata>") :].replace(INK, "currentColor")
     width, height = (72 * x for x in figure.get_size_inches())
-    # No width or height: the size is the page's to choose.
+    # As wide as its column, within limits that keep its letters readable; a narrower screen scrolls.
+    size = f"max-width:{1.4 * width:.0f}px;min-width:{0.8 * width:.0f}px"
     opening = (
-        f'<svg class="figure" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}" style="{size}">'
     )
-    return opening + text
+    return f'<div class="wide">{opening}{text}</div>'
