@@ -109,12 +109,16 @@ def test_damaged_lines_give_atoms_or_one_sentence(data: st.DataObject) -> None:
             assert np.isfinite(structure.positions).all()
 
 
-def test_a_missing_file_and_a_damaged_store_are_user_errors(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_damaged_store_are_user_errors(pdb: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither a file nor a PDB id"):
         read_structure("missing.pdb")
-    (tmp_path / "structure.npz").write_bytes(b"PK damaged")
-    with pytest.raises(UserError, match="not a structure"):
-        load_structure(tmp_path / "structure.npz")
+    path = tmp_path / "structure.npz"
+    save_structure(path, read_structure(pdb))
+    whole = path.read_bytes()
+    for damaged in (b"", b"PK damaged", whole[:100], whole[:-30], whole.replace(b"chain", b"chase")):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="not a structure"):
+            load_structure(path)
 
 
 def test_superposition_undoes_a_rigid_motion_and_never_reflects() -> None:

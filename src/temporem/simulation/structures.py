@@ -1,5 +1,7 @@
 """Atomic structures: what a molecule is made of and where its atoms are."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,40 +92,23 @@ def read_structure(
             )
         path = download_structure(str(source), cache)
     try:
-        model_file = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
+        everything = _first_model(path, str(source), hydrogens)
+    except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise UserError(f"{path} cannot be read as PDB or mmCIF ({error}): give a coordinate file.") from None
-    if len(model_file) == 0 or model_file[0].count_atom_sites() == 0:
+    if len(everything) == 0:
         raise UserError(f"{path} holds no atoms: give a PDB or mmCIF file with coordinates.")
-    model_file.remove_alternative_conformations()
-    model_file.remove_waters()
-    if not hydrogens:
-        model_file.remove_hydrogens()
-    wanted = [
-        (atom, residue, part.name)
-        for part in model_file[0]
-        if chain is None or part.name == chain
-        for residue in part
-        if residue.seqid.num is not None
-        and (residues is None or residues[0] <= residue.seqid.num <= residues[1])
-        for atom in residue
-    ]
-    if not wanted:
-        chains = ", ".join(sorted({part.name for part in model_file[0]})) or "none"
+    wanted = np.full(len(everything), True)
+    if chain is not None:
+        wanted &= everything.chain == chain
+    if residues is not None:
+        wanted &= (everything.residue >= residues[0]) & (everything.residue <= residues[1])
+    if not wanted.any():
+        chains = ", ".join(sorted(set(everything.chain.tolist())))
         raise UserError(
             f"{path} has no atoms in chain {chain or 'any'}, residues {residues or 'any'} (has {chains}): "
             "change the selection."
         )
-    structure = Structure(
-        positions=np.array([atom.pos.tolist() for atom, _, _ in wanted], np.float32),
-        elements=np.array([atom.element.atomic_number for atom, _, _ in wanted], np.int64),
-        b_factors=np.array([atom.b_iso for atom, _, _ in wanted], np.float32),
-        chain=np.array([name for _, _, name in wanted]),
-        residue=np.array([residue.seqid.num for _, residue, _ in wanted], np.int64),
-        residue_name=np.array([residue.name for _, residue, _ in wanted]),
-        atom_name=np.array([atom.name for atom, _, _ in wanted]),
-        source=str(source),
-    )
+    structure = everything.select(wanted)
     if not np.isfinite(structure.positions).all() or not np.isfinite(structure.b_factors).all():
         raise UserError(f"{path} has coordinates or B-factors that are not numbers: mend the file.")
     if (structure.elements == 0).any():
@@ -135,6 +120,31 @@ def read_structure(
     return structure
 
 
+def _first_model(path: Path, source: str, hydrogens: bool) -> Structure:
+    entry = gemmi.read_structure(str(path))
+    entry.remove_alternative_conformations()
+    entry.remove_waters()
+    if not hydrogens:
+        entry.remove_hydrogens()
+    atoms = [
+        (atom, residue, part.name)
+        for part in (entry[0] if len(entry) else ())
+        for residue in part
+        if residue.seqid.num is not None
+        for atom in residue
+    ]
+    return Structure(
+        positions=np.array([atom.pos.tolist() for atom, _, _ in atoms], np.float32).reshape(-1, 3),
+        elements=np.array([atom.element.atomic_number for atom, _, _ in atoms], np.int64),
+        b_factors=np.array([atom.b_iso for atom, _, _ in atoms], np.float32),
+        chain=np.array([name for _, _, name in atoms], np.str_),
+        residue=np.array([residue.seqid.num for _, residue, _ in atoms], np.int64),
+        residue_name=np.array([residue.name for _, residue, _ in atoms], np.str_),
+        atom_name=np.array([atom.name for atom, _, _ in atoms], np.str_),
+        source=source,
+    )
+
+
 def save_structure(path: Path, structure: Structure) -> None:
     """Write a structure to an .npz file, from which `load_structure` gives the same numbers."""
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -144,9 +154,9 @@ def save_structure(path: Path, structure: Structure) -> None:
 def load_structure(path: Path) -> Structure:
     """Read what `save_structure` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in Structure.__dataclass_fields__}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} is not a structure written by temporem ({error}): simulate the movies anew."
         ) from None
