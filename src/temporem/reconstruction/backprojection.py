@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from temporem.errors import UserError
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.projection import insert_slices
 from temporem.physics.shifts import phase_shift
@@ -103,12 +104,12 @@ def wiener(
     Beyond the last shell the volume's transform is zero.
     """
     n, padding = accumulator.box_size, accumulator.padding
-    shell = grid_shells(n, padding).to(signal_power.device)
-    inside = shell < len(signal_power)
+    power = signal_power.to(accumulator.denominator)
+    shell = grid_shells(n, padding).to(power.device)
     support = 1.0 if mask is None else float(mask.mean())
-    prior = support / (padding**3 * signal_power[shell.clamp(max=len(signal_power) - 1)])
-    transform = torch.where(inside, accumulator.numerator / (accumulator.denominator + prior), 0)
-    volume = fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(signal_power)
+    prior = support / (padding**3 * power[shell.clamp(max=len(power) - 1)])
+    transform = torch.where(shell < len(power), accumulator.numerator / (accumulator.denominator + prior), 0)
+    volume = fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(power)
     return volume if mask is None else volume * mask
 
 
@@ -121,7 +122,7 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
     zero, the pairs taken to be independent of one another, the power is extrapolated: a straight line of
     log power against k² (a Guinier plot) through the upper half of the shells before it, which never rises.
 
-    Raises ValueError where the halves have nothing in common even in the lowest shells.
+    Raises UserError where the halves have nothing in common even in the lowest shells.
     """
     common, information, power_a, power_b, points = torch.zeros(5, shells, dtype=torch.float64)
     for a, b in halves:
@@ -141,7 +142,9 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
     unreliable = (correlation < (STANDARD_ERRORS * standard_error).clamp(max=0.5)).nonzero()
     reliable = int(unreliable[0]) if len(unreliable) else shells
     if reliable < 2:
-        raise ValueError("half-sets of the frames have nothing in common even at the lowest frequencies")
+        raise UserError(
+            "half-sets of the images give volumes with nothing in common: check the poses and the CTF."
+        )
     return extrapolated(common / information.clamp(min=tiny), reliable).float()
 
 
@@ -168,11 +171,10 @@ def back_project(
 ) -> Float[Tensor, "n n n"]:
     """One volume from weighted frames (see `accumulate`), regularised by `wiener`.
 
-    Without `signal_power` it is estimated from the frames themselves, those in even against those in odd
-    rows.
+    Without `signal_power` it is estimated from the frames themselves, every other one against the rest.
     """
     weight = coefficients.real.new_ones(len(coefficients)) if frame_weight is None else frame_weight
-    odd = torch.arange(len(weight), device=weight.device) % 2 == 1
+    odd = (weight != 0).cumsum(0) % 2 == 1
     pose = (rotation, translation_in_pixels, noise_variance, half_disc)
     a, b = (accumulate(coefficients, ctf, *pose, weight * half, padding) for half in (odd, ~odd))
     power = half_set_power(a, b, len(noise_variance)) if signal_power is None else signal_power

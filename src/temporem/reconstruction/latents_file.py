@@ -41,7 +41,7 @@ def write_latents(
 def read_latents(path: Path) -> pd.DataFrame:
     """Table of the latents, z and sd as float32, movie ids as text; or a UserError."""
     try:
-        table = pd.read_csv(path, dtype={"movie": str}, na_filter=False, float_precision="round_trip")
+        table = pd.read_csv(path, dtype=str, na_filter=False)
         missing = [name for name in (*FRAME_COLUMNS, "z1", "sd1") if name not in table]
         if missing:
             raise ValueError(f"no column {missing[0]}")

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
+from temporem.errors import UserError
+
 __all__ = ["soft_edge", "solvent_mask"]
 
 SMOOTHING_IN_ANGSTROMS = 6.0
@@ -43,12 +45,12 @@ def solvent_mask(volume: Float[Tensor, "n n n"], pixel_size_in_angstroms: float)
     and spread are taken from the lower half of the values inside the inscribed sphere, where density, being
     positive, does not reach.
 
-    Raises ValueError for a volume in which nothing rises out of the noise.
+    Raises UserError for a volume in which nothing rises out of the noise.
     """
     n = volume.shape[-1]
     density = volume.detach().cpu().double().numpy()
     smooth = ndimage.gaussian_filter(
-        density, SMOOTHING_IN_ANGSTROMS / pixel_size_in_angstroms, mode="constant"
+        density, SMOOTHING_IN_ANGSTROMS / pixel_size_in_angstroms, mode="nearest"
     )
     axis = np.arange(n) - n // 2
     radius = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2)
@@ -58,7 +60,9 @@ def solvent_mask(volume: Float[Tensor, "n n n"], pixel_size_in_angstroms: float)
     threshold = max(NOISE_MULTIPLE * spread, PEAK_FRACTION * float(above[sphere].max()))
     labels, count = ndimage.label(sphere & (above > threshold))
     if count == 0:
-        raise ValueError("nothing in the consensus rises out of the noise")
+        raise UserError(
+            "nothing in the consensus rises out of the noise: check the poses, the CTF and the sign."
+        )
     mass = ndimage.sum_labels(above, labels, np.arange(1, count + 1))
     kept = 1 + np.flatnonzero(mass > SMALLEST_COMPONENT * mass.max())
     inside = ndimage.binary_fill_holes(np.isin(labels, kept))
@@ -75,5 +79,5 @@ def solvent_level(values: npt.NDArray[np.floating]) -> tuple[float, float]:
     width = len(ordered) // 3
     start = int(np.argmin(ordered[width:] - ordered[:-width]))
     mode = float(np.median(ordered[start : start + width]))
-    below = ordered[ordered < mode]
+    below = ordered[ordered <= mode]
     return mode, float(np.sqrt(np.mean((below - mode) ** 2)))
