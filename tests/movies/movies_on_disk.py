@@ -21,7 +21,7 @@ PIXEL_SIZE = 3.2
 BOX = 8
 
 
-def pixels(count=len(FRAMES), box=BOX, seed=0):
+def pixels(count=9, box=BOX, seed=0):
     return np.random.default_rng(seed).normal(size=(count, box, box)).astype(np.float32)
 
 
@@ -101,12 +101,20 @@ def rotation_vector(matrix):
 
 def cryosparc_records(movies: MovieSet):
     ctf = {name: value.numpy() for name, value in movies.contrast_transfer.tensors()}
-    fields = [
-        ("uid", "<u8"), ("blob/path", "S64"), ("blob/idx", "<u4"), ("blob/psize_A", "<f4"), ("alignments3D/pose", "<f4", 3),
-        ("alignments3D/shift", "<f4", 2), ("alignments3D/psize_A", "<f4"), ("ctf/df1_A", "<f4"), ("ctf/df2_A", "<f4"),
-        ("ctf/df_angle_rad", "<f4"), ("ctf/accel_kv", "<f4"), ("ctf/cs_mm", "<f4"), ("ctf/amp_contrast", "<f4"),
-        ("ctf/phase_shift_rad", "<f4"), ("ctf/bfactor", "<f4"), ("location/micrograph_path", "S32"),
-    ]  # fmt: skip
+    vectors = {"alignments3D/pose": 3, "alignments3D/shift": 2}
+    microscope = (
+        "df1_A",
+        "df2_A",
+        "df_angle_rad",
+        "accel_kv",
+        "cs_mm",
+        "amp_contrast",
+        "phase_shift_rad",
+        "bfactor",
+    )
+    scalars = ("blob/psize_A", "alignments3D/psize_A", *(f"ctf/{name}" for name in microscope))
+    fields = [("uid", "<u8"), ("blob/path", "S64"), ("blob/idx", "<u4"), ("location/micrograph_path", "S32")]
+    fields += [(name, "<f4") for name in scalars] + [(name, "<f4", width) for name, width in vectors.items()]
     records = np.zeros(len(movies), dtype=fields)
     records["uid"] = np.arange(len(movies), dtype=np.uint64) + np.uint64(2**63)
     records["blob/path"] = b">movies.mrcs"
@@ -116,8 +124,7 @@ def cryosparc_records(movies: MovieSet):
     records["alignments3D/psize_A"] = 2 * PIXEL_SIZE
     records["alignments3D/shift"] = -movies.translation_in_angstroms / (2 * PIXEL_SIZE)
     records["alignments3D/pose"] = [rotation_vector(x.T) for x in movies.rotation]
-    names = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast", "phase_shift_rad", "bfactor")
-    for name, value in zip(names, ctf.values(), strict=True):
+    for name, value in zip(microscope, ctf.values(), strict=True):
         records[f"ctf/{name}"] = value
     records["location/micrograph_path"] = [movies.movie_ids[i].encode() for i in movies.movie]
     return records

@@ -51,7 +51,11 @@ def test_folder_with_star_and_poses_in_row_order(tmp_path, suffix):
     if suffix == "csv":
         text = "\n".join(",".join(row) for row in [names, *rows])
     else:
-        text = "data_\n\nloop_\n" + "".join(f"_{name}\n" for name in names) + "\n".join(" ".join(row) for row in rows)
+        text = (
+            "data_\n\nloop_\n"
+            + "".join(f"_{name}\n" for name in names)
+            + "\n".join(" ".join(row) for row in rows)
+        )
     (folder / f"poses.{suffix}").write_text(text + "\n")
     assert_same(read_movies(folder), movies)
 

@@ -105,15 +105,29 @@ def test_optics_groups_are_merged(tmp_path):
     movies = make_movies(tmp_path)
     movies.contrast_transfer.voltage_in_kilovolts[[1, 4]] = 200.0
     found = read_movies(write_as_star(tmp_path, movies))
-    assert found.contrast_transfer.voltage_in_kilovolts.tolist() == [300, 200, 300, 300, 200, 300, 300, 300, 300]
+    assert found.contrast_transfer.voltage_in_kilovolts.tolist() == [
+        300,
+        200,
+        300,
+        300,
+        200,
+        300,
+        300,
+        300,
+        300,
+    ]
     assert len(starfile.read(tmp_path / "movies.star")["optics"]) == 2
 
 
 def test_an_independent_reader_sees_the_same_columns(tmp_path):
     movies = make_movies(tmp_path)
     particles = starfile.read(write_as_star(tmp_path, movies))["particles"]
-    np.testing.assert_allclose(particles["rlnOriginXAngst"], -movies.translation_in_angstroms[:, 0], rtol=1e-8)
-    np.testing.assert_allclose(particles["rlnDefocusU"], movies.contrast_transfer.defocus_u_in_angstroms, rtol=1e-7)
+    np.testing.assert_allclose(
+        particles["rlnOriginXAngst"], -movies.translation_in_angstroms[:, 0], rtol=1e-8
+    )
+    np.testing.assert_allclose(
+        particles["rlnDefocusU"], movies.contrast_transfer.defocus_u_in_angstroms, rtol=1e-7
+    )
     assert list(particles["rlnImageName"])[-1] == "000009@movies.mrcs"
     assert list(particles["rlnMicrographFrameNumber"]) == movies.frame.tolist()
 
@@ -137,7 +151,7 @@ def test_quotes_blanks_and_hashes_within_names(relion_30):
 
 def test_awkward_movie_names_make_the_round_trip(tmp_path):
     movies = make_movies(tmp_path)
-    object.__setattr__(movies, "movie_ids", ("o'brien \"x\" #1", "loop_", "007"))
+    object.__setattr__(movies, "movie_ids", ('o\'brien "x" #1', "loop_", "007"))
     names = [f"{i + 1}@movies.mrcs" for i in range(len(movies))]
     write_movies_star(tmp_path / "odd.star", movies, names)
     assert read_movies(tmp_path / "odd.star").movie_ids == movies.movie_ids

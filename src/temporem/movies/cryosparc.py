@@ -20,7 +20,7 @@ from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_columns import movies_from_columns
 from temporem.movies.reading_options import ReadingOptions
 from temporem.movies.source import Poses, Source
-from temporem.movies.table import Table, existing_file, unusable
+from temporem.movies.table import Table, existing_file, reason, unusable
 from temporem.physics.ctf import ContrastTransfer
 
 __all__ = ["read_cryosparc"]
@@ -59,7 +59,7 @@ def _load(path: Path) -> Records:
     try:
         records = np.load(existing_file(path), allow_pickle=False)
     except Exception as error:  # np.load raises whatever a corrupt header leads it to
-        raise UserError(f"{path} is not a .cs file: {' '.join(str(error).split())}.") from None
+        raise UserError(f"{path} is not a .cs file: {reason(error)}.") from None
     if (
         not isinstance(records, np.ndarray)
         or records.dtype.names is None

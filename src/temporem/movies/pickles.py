@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from temporem.errors import UserError
-from temporem.movies.table import existing_file
+from temporem.movies.table import existing_file, reason
 
 __all__ = ["load_arrays"]
 
@@ -41,4 +41,4 @@ def load_arrays(path: Path) -> Any:
         try:
             return _ArrayUnpickler(file).load()
         except Exception as error:  # a corrupt pickle can raise anything
-            raise UserError(f"{path} could not be read as a pickle of arrays: {error}.") from None
+            raise UserError(f"{path} could not be read as a pickle of arrays: {reason(error)}.") from None

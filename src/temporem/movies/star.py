@@ -7,7 +7,7 @@ from typing import cast
 from gemmi import cif
 
 from temporem.errors import UserError
-from temporem.movies.table import Table, existing_file, read_csv
+from temporem.movies.table import Table, existing_file, read_csv, reason
 
 __all__ = ["TABLE_SUFFIXES", "read_star", "read_table"]
 
@@ -38,8 +38,8 @@ def read_star(path: Path) -> Table:
         document = cif.read_string(existing_file(path).read_bytes().decode("utf-8"))
     except (ValueError, RuntimeError) as error:
         # gemmi calls a string's place string:line:column(byte).
-        reason = re.sub(r"^string:(\d+):\d+\(\d+\): ", r"line \1: ", " ".join(str(error).split()))
-        raise UserError(f"{path} is not a STAR file: {reason}.") from None
+        what = re.sub(r"^string:(\d+):\d+\(\d+\): ", r"line \1: ", reason(error))
+        raise UserError(f"{path} is not a STAR file: {what}.") from None
     blocks = {block.name.strip(): block for block in document}
     if "particles" in blocks:
         particles = _columns(blocks["particles"])

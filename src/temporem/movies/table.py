@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from temporem.errors import UserError
 
-__all__ = ["Table", "existing_file", "read_csv", "unusable"]
+__all__ = ["Table", "existing_file", "reason", "read_csv", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ def unusable(values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     return np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
 
 
+def reason(error: Exception) -> str:
+    """Return what an exception says, on one line and without a full stop, to end a sentence with."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
 def existing_file(path: Path) -> Path:
     """Return `path`.
 
@@ -116,7 +121,7 @@ def read_csv(path: Path) -> Table:
         with existing_file(path).open(encoding="utf-8-sig", newline="") as file:
             lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a comma-separated text file: {error}.") from None
+        raise UserError(f"{path} is not a comma-separated text file: {reason(error)}.") from None
     if len(lines) < 2:
         raise UserError(f"{path} has no rows; it needs a header line and one line per image.")
     header = [name.strip() for name in lines[0][1]]

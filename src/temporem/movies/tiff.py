@@ -1,5 +1,6 @@
 """TIFF stacks, one page per image."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import tifffile
 
 from temporem.errors import UserError
+from temporem.movies.table import reason
 
 __all__ = ["TiffStack"]
 
@@ -39,7 +41,7 @@ class TiffStack:
                 byte_order = file.byteorder
                 number_of_series = len(file.series)
         except Exception as error:  # tifffile raises whatever a corrupt file leads it to
-            raise UserError(f"{path} could not be read as TIFF: {' '.join(str(error).split())}.") from None
+            raise UserError(f"{path} could not be read as TIFF: {reason(error)}.") from None
         if len(shape) == 2:
             shape = (1, *shape)
         grey = axes.endswith("YX") and data_type is not None and data_type.kind in "iuf"
@@ -48,11 +50,16 @@ class TiffStack:
                 f"{path} must hold grey images of one shape, one per page; it holds {shape} of {data_type}."
             )
         count, rows, columns = shape
+        if offset is not None and offset + math.prod(shape) * data_type.itemsize > path.stat().st_size:
+            raise UserError(f"{path} is shorter than the {count} images it should hold; write it again.")
         return cls(path, (count, rows, columns), data_type.newbyteorder(byte_order), offset)
 
     def read(self, slices: npt.NDArray[np.integer]) -> npt.NDArray[np.generic]:
         """Images (slices, y, x); only these are read from disk."""
         if self.data_offset is not None:
             return np.asarray(np.memmap(self.path, self.data_type, "r", self.data_offset, self.shape)[slices])
-        pages = tifffile.imread(self.path, key=[int(x) for x in slices])
+        try:
+            pages = tifffile.imread(self.path, key=[int(x) for x in slices])
+        except Exception as error:  # as above
+            raise UserError(f"{self.path} has a corrupt image: {reason(error)}.") from None
         return np.asarray(pages).reshape(len(slices), *self.shape[1:])
