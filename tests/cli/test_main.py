@@ -1,0 +1,69 @@
+import subprocess
+import sys
+import types
+
+import pytest
+
+from temporem.cli.main import VERBS, main
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    assert f"temporem {verb}" in capsys.readouterr().out
+
+
+def test_the_overview_names_every_verb_and_waits_for_no_heavy_import() -> None:
+    code = (
+        "import sys; from temporem.cli.main import main; main(['--help']);"
+        "sys.exit(any(x in sys.modules for x in ('torch', 'numpy', 'pandas', 'tyro')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_a_misspelt_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconstuct"]) == 2
+    assert "did you mean reconstruct?" in capsys.readouterr().err
+    assert main(["fly"]) == 2
+
+
+def test_an_unknown_option_ends_with_two() -> None:
+    assert main(["info", "movies.star", "--no-such-option"]) == 2
+
+
+def verb_that_raises(error: BaseException) -> types.ModuleType:
+    def info(path: str) -> None:
+        """Raise."""
+        raise error
+
+    module = types.ModuleType("temporem.cli.info")
+    module.__dict__["info"] = info
+    return module
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt("stopped; go on with --resume"), 130, "go on with --resume"),
+        (OSError(28, "No space left on device", "x.mrc"), 2, "disk is full"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_failures_inside_a_verb_reach_the_shell(
+    error: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "temporem.cli.info", verb_that_raises(error))
+    assert main(["info", "--path", "x"]) == code
+    assert words in capfd.readouterr().err
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "temporem", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("temporem ")
