@@ -53,7 +53,8 @@ def carried(
     """Place all atoms around given alpha carbons (snapshots, residues, 3); returns (snapshots, atoms, 3).
 
     Each residue moves rigidly with the frame of its nearest alpha carbons (least squares), once as it is in
-    `first` and once as in `last`; `progress` (snapshots,), 0 … 1, blends the two. Both structures have the
+    `first` and once as in `last`; `progress` (snapshots,), 0 … 1, blends the two;
+    side chains that point elsewhere in the two shrink half-way. Both structures have the
     same atoms.
     """
     anchors = first.alpha_carbons

@@ -4,6 +4,7 @@ An interpolation with bonds, contacts and thermal noise, not equilibrium molecul
 landscape of its own. Every seed gives another path.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ TEMPERATURE_IN_KELVIN = 300
 FRICTION_PER_PICOSECOND = 1.0
 STEP_IN_PICOSECONDS = 0.02
 STEPS = 20_000
+STEPS_PER_UPDATE = 20
 SETTLING_STEPS = 1_000
 MASS_IN_DALTONS = 110
 """Of a mean residue."""
@@ -32,9 +34,9 @@ CONTACT_STIFFNESS = 500.0
 BOND_STIFFNESS = 20_000.0
 BOND_IN_NANOMETRES = 0.45
 """Alpha carbons that follow each other in the sequence and are nearer than this are bonded."""
-REPULSION_IN_NANOMETRES = 0.45
-REPULSION_ENERGY = 10.0
-"""kJ/mol."""
+REPULSION_IN_NANOMETRES = 0.5
+REPULSION_ENERGY = 100.0
+"""kJ/mol. With a tenth of it the domains of Cas9 pass through each other half-way."""
 STEERING_STIFFNESS_PER_RESIDUE = 500.0
 """kJ/mol/nm², on the RMSD, so that its force does not fade with the molecule's size."""
 
@@ -112,11 +114,15 @@ def _steered(
     context.setPositions(first)
     context.setVelocitiesToTemperature(TEMPERATURE_IN_KELVIN, seed + 1)
     path = [first]
-    moves = max(STEPS // (snapshots - 1), 1)
+    updates = math.ceil(STEPS / STEPS_PER_UPDATE / (snapshots - 1))
     with progress_bar("Steering the path", snapshots - 1) as advance:
         for snapshot in range(1, snapshots):
-            context.setParameter("wanted", start * (1 - snapshot / (snapshots - 1)))
-            integrator.step(moves if snapshot < snapshots - 1 else moves + SETTLING_STEPS)
+            for update in range(1, updates + 1):
+                done = (snapshot - 1 + update / updates) / (snapshots - 1)
+                context.setParameter("wanted", start * (1 - done))
+                integrator.step(STEPS_PER_UPDATE)
+            if snapshot == snapshots - 1:
+                integrator.step(SETTLING_STEPS)
             state = context.getState(getPositions=True)
             path.append(state.getPositions(asNumpy=True).value_in_unit(openmm.unit.nanometer))
             advance(1, "")
