@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import mrcfile
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ from made_movies import movie_set, noise, particle_images
 
 from temporem.errors import UserError
 from temporem.movies import preprocessing
+from temporem.movies.images import StackImages, open_stack
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames, translation_in_pixels
 
 
@@ -117,3 +121,21 @@ def test_the_radius_asked_for_is_the_windows():
     assert prepared.radius_in_angstroms == 24
     assert prepared.window_mean_square == pytest.approx(np.pi * 9**2 / 32**2, rel=0.1)
     np.testing.assert_allclose(prepared.noise_variance[3:], prepared.window_mean_square, rtol=0.1)
+
+
+def test_images_whose_background_was_masked_away_are_refused():
+    images = noise(6, 32, "white")
+    y, x = np.mgrid[-16:16, -16:16]
+    images[:, np.hypot(y, x) > 15] = 0
+    with pytest.raises(UserError, match="image row 0 is constant outside .*, as if masked"):
+        prepare_frames(movie_set(images), PreprocessingOptions())
+
+
+def test_an_unusable_image_of_a_file_is_named_as_relion_names_it(tmp_path):
+    images = noise(4, 32, "white")
+    images[2] = 0
+    with mrcfile.new(tmp_path / "stack.mrcs") as file:
+        file.set_data(images)
+    in_file = replace(movie_set(images), images=StackImages.all_of([open_stack(tmp_path / "stack.mrcs")]))
+    with pytest.raises(UserError, match=r"image row 2 \(000003@.*stack.mrcs\) is constant; "):
+        prepare_frames(in_file, PreprocessingOptions())

@@ -84,7 +84,7 @@ def _images(movies: MovieSet, prepared: PreparedFrames) -> Iterator[str]:
         yield _line("shifts", f"up to {length.max():.3g} Å, {np.sqrt((length**2).mean()):.3g} Å rms")
     for name, source in movies.provenance.items():
         if source not in ("", "none"):
-            yield _line(f"{name} from", source)
+            yield _line("read from" if name == "file" else f"{name} from", source)
 
 
 def _optics(movies: MovieSet) -> Iterator[str]:

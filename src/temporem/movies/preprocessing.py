@@ -9,14 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.movies.cropping import fourier_crop
-from temporem.movies.images import StackImages
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.noise import CornerNoise, windowed_noise_variance
+from temporem.movies.normalising import read_normalised
 from temporem.movies.sign import SignEvidence
 from temporem.movies.window import circular_window, outside_circle
 from temporem.physics.lattice import HalfDisc, half_disc
@@ -119,7 +116,7 @@ def prepare_frames(
     power = torch.zeros(disc.radius + 1, dtype=torch.float64)
     evidence = SignEvidence(movies, disc, pixel_size, radius)
     for rows in _chunks(len(movies), movies.images.box_size):
-        images, mean, deviation = _normalised(movies, rows, box, outside, options.normalise)
+        images, mean, deviation = read_normalised(movies, rows, box, outside, options.normalise)
         corners.add(images)
         chunk = disc.from_images(images * window)
         evidence.add(rows, chunk)
@@ -192,35 +189,7 @@ def _room_for(rows: int, columns: int) -> npt.NDArray[np.complex64]:
     if rows * columns * 8 <= BYTES_IN_MEMORY:
         return np.empty((rows, columns), dtype=np.complex64)
     with tempfile.TemporaryFile(prefix="temporem-") as file:
-        # All of it now: a full disk met later, through the map, would kill the process.
-        os.posix_fallocate(file.fileno(), 0, rows * columns * 8)
+        if hasattr(os, "posix_fallocate"):
+            # All of it now: a full disk met later, through the map, would kill the process.
+            os.posix_fallocate(file.fileno(), 0, rows * columns * 8)
         return np.memmap(file, dtype=np.complex64, mode="w+", shape=(rows, columns))
-
-
-def _normalised(
-    movies: MovieSet, rows: npt.NDArray[np.int64], box: int, outside: Bool[Tensor, "m m"], normalise: bool
-) -> tuple[Float[Tensor, "rows m m"], Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-    """Cropped images less their offsets over their scales, the offsets and the scales."""
-    images = torch.from_numpy(movies.images.read(rows))
-    level = images.mean(dim=(-2, -1))
-    if not level.isfinite().all():
-        raise _unusable(
-            movies, int(rows[int((~level.isfinite()).nonzero()[0])]), "holds values that are not finite"
-        )
-    # Without their mean first: large gray values leave float32 few digits for the rest.
-    images = fourier_crop(images - level[:, None, None], box)
-    beyond = images[:, outside]
-    deviation, mean = torch.std_mean(beyond, dim=-1)
-    flat = deviation <= 1e-6 * level.abs()
-    if flat.any():
-        raise _unusable(
-            movies, int(rows[int(flat.nonzero()[0])]), "is constant outside the particle's radius"
-        )
-    if not normalise:
-        return images + level[:, None, None], torch.zeros_like(level), torch.ones_like(level)
-    return (images - mean[:, None, None]) / deviation[:, None, None], level + mean, deviation
-
-
-def _unusable(movies: MovieSet, row: int, fault: str) -> UserError:
-    name = f" ({movies.images.name(row)})" if isinstance(movies.images, StackImages) else ""
-    return UserError(f"image row {row}{name} {fault}; mend it, or remove it and its row.")
