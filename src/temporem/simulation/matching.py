@@ -53,9 +53,8 @@ def carried(
     """Place all atoms around given alpha carbons (snapshots, residues, 3); returns (snapshots, atoms, 3).
 
     Each residue moves rigidly with the frame of its nearest alpha carbons (least squares), once as it is in
-    `first` and once as in `last`; `progress` (snapshots,), 0 … 1, blends the two;
-    side chains that point elsewhere in the two shrink half-way. Both structures have the
-    same atoms.
+    `first` and once as in `last`, which have the same atoms; `progress` (snapshots,), 0 … 1, blends the two.
+    Side chains that point elsewhere in the two shrink half-way.
     """
     anchors = first.alpha_carbons
     residue_of_anchor = {(first.chain[i], int(first.residue[i])): k for k, i in enumerate(anchors)}
