@@ -131,7 +131,7 @@ def test_the_frame_number_tells_the_state_but_not_in_the_twin(
 ) -> None:
     correlation = {}
     for twin in (False, True):
-        simulate(replace(options, movies=40, twin=twin), tmp_path / f"{twin}")
+        simulate(replace(options, movies=40, box_size=16, twin=twin), tmp_path / f"{twin}")
         states = Truth.load(tmp_path / f"{twin}").states
         correlation[twin] = np.corrcoef(states["frame"], states["state"])[0, 1]
     assert correlation[False] > 0.95
@@ -139,7 +139,7 @@ def test_the_frame_number_tells_the_state_but_not_in_the_twin(
 
 
 @pytest.mark.parametrize(
-    "motion", [ConstantSpeed(5, 5), Telegraph(0.3, 0.3), Static()], ids=["constant", "telegraph", "static"]
+    "motion", [ConstantSpeed(5.0, 5), Telegraph(0.3, 0.3), Static()], ids=["constant", "telegraph", "static"]
 )
 def test_other_motions_tumbling_and_no_ctf(
     options: SimulationOptions, tmp_path: Path, motion: ConstantSpeed | Telegraph | Static

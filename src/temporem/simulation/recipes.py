@@ -1,6 +1,9 @@
 """Named simulations, every number of which can be changed."""
 
 from collections.abc import Mapping
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import fields
+from typing import TypeVar
 
 from tyro import MISSING
 
@@ -11,12 +14,14 @@ from temporem.simulation.options import SimulationOptions
 
 __all__ = ["GENERAL", "RECIPES"]
 
+M = TypeVar("M", Torsion, Transition, Trajectory)
+
 RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
     "7bcq": (
         "ASCT2 fragment (PDB 7BCQ): psi of Gly249 turned by 9° a frame. Made of Gaussians, as in the paper.",
         SimulationOptions(
             molecule=Torsion(structure="7bcq", residue=249, chain="A", residues=(177, 330)),
-            motion=ConstantSpeed(frames_per_pass=10, states=10),
+            motion=ConstantSpeed(frames_per_pass=10.0, states=10),
             frames=10,
             snr=0.1,
             density=DensityOptions(method="gaussian", sigma_in_angstroms=2.0),
@@ -37,23 +42,30 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
 }
 """What it is, and its options."""
 
+
+def _to_be_given(kind: type[M]) -> M:
+    """A molecule whose fields without a default the command line has to demand; constructors refuse such."""
+    molecule = object.__new__(kind)
+    for x in fields(kind):
+        object.__setattr__(molecule, x.name, MISSING if x.default is NO_DEFAULT else x.default)
+    return molecule
+
+
 GENERAL: Mapping[str, tuple[str, SimulationOptions]] = {
     "torsion": (
         "One backbone torsion of a structure turns.",
         SimulationOptions(
-            molecule=Torsion(structure=MISSING, residue=MISSING),
-            motion=ConstantSpeed(frames_per_pass=19, states=19),
+            molecule=_to_be_given(Torsion),
+            motion=ConstantSpeed(frames_per_pass=19.0, states=19),
         ),
     ),
     "transition": (
         "A path between two structures.",
-        SimulationOptions(molecule=Transition(first=MISSING, last=MISSING), motion=PassingThrough(states=19)),
+        SimulationOptions(molecule=_to_be_given(Transition), motion=PassingThrough(states=19)),
     ),
     "trajectory": (
         "A trajectory, divided into states.",
-        SimulationOptions(
-            molecule=Trajectory(topology=MISSING, trajectories=MISSING), motion=PassingThrough(states=19)
-        ),
+        SimulationOptions(molecule=_to_be_given(Trajectory), motion=PassingThrough(states=19)),
     ),
 }
 """Simulations of the user's own molecule; what is `tyro.MISSING` must be given on the command line."""
