@@ -127,7 +127,7 @@ def test_images_whose_background_was_masked_away_are_refused():
     images = noise(6, 32, "white")
     y, x = np.mgrid[-16:16, -16:16]
     images[:, np.hypot(y, x) > 15] = 0
-    with pytest.raises(UserError, match="image row 0 is constant outside .*, as if masked"):
+    with pytest.raises(UserError, match=r"image row 0 is constant outside .*, as if masked"):
         prepare_frames(movie_set(images), PreprocessingOptions())
 
 

@@ -17,7 +17,7 @@ __all__ = ["read_normalised"]
 def read_normalised(
     movies: MovieSet, rows: npt.NDArray[np.int64], box: int, outside: Bool[Tensor, "m m"], normalise: bool
 ) -> tuple[Float[Tensor, "rows m m"], Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-    """Images (rows, m, m) cropped to `box`, less their offsets and over their scales; the offsets; the scales.
+    """Images (rows, m, m) cropped to `box`, less offset and over scale; the offsets; the scales.
 
     These are the mean and the standard deviation over the pixels `outside` the particle, in gray values, or 0
     and 1 where not to `normalise`.
@@ -27,9 +27,8 @@ def read_normalised(
     images = torch.from_numpy(movies.images.read(rows))
     level = images.mean(dim=(-2, -1))
     if not level.isfinite().all():
-        raise _unusable(
-            movies, int(rows[int((~level.isfinite()).nonzero()[0])]), "holds values that are not finite"
-        )
+        first = int((~level.isfinite()).nonzero()[0])
+        raise _unusable(movies, int(rows[first]), "holds values that are not finite")
     # Without their mean first: large gray values leave float32 few digits for the rest.
     images = fourier_crop(images - level[:, None, None], box)
     beyond = images[:, outside]
@@ -37,10 +36,9 @@ def read_normalised(
     flat = deviation <= 1e-6 * level.abs()
     if flat.any():
         first = int(flat.nonzero()[0])
-        masked = (
-            "" if images[first].std() <= deviation[first] else " outside the particle's radius, as if masked"
-        )
-        raise _unusable(movies, int(rows[first]), f"is constant{masked}")
+        everywhere = bool(images[first].std() <= 1e-6 * level[first].abs())
+        where = "" if everywhere else " outside the particle's radius, as if masked"
+        raise _unusable(movies, int(rows[first]), f"is constant{where}")
     if not normalise:
         return images + level[:, None, None], torch.zeros_like(level), torch.ones_like(level)
     return (images - mean[:, None, None]) / deviation[:, None, None], level + mean, deviation
