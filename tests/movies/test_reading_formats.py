@@ -81,6 +81,15 @@ def test_cryodrgn_text_list_of_stacks(tmp_path):
     assert folder.is_dir()
 
 
+def test_pickled_poses_leave_the_ctf_beside_the_stacks(tmp_path):
+    movies = make_movies(tmp_path)
+    folder = write_as_folder(tmp_path, movies)
+    _, poses, _ = write_as_cryodrgn(tmp_path, movies)
+    found = read_movies(folder, ReadingOptions(poses=poses))
+    assert_same(found, movies)
+    assert found.provenance["poses"] == f"{poses} (cryoDRGN)"
+
+
 def test_cryosparc_with_movie_table(tmp_path):
     movies = make_movies(tmp_path)
     table = write_movie_table(tmp_path, movies)

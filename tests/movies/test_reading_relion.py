@@ -1,5 +1,7 @@
 """RELION's STAR files mean what RELION says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import starfile
@@ -141,6 +143,25 @@ def test_poses_star_names_images_wherever_it_lies(tmp_path):
     np.testing.assert_allclose(found.rotation, movies.rotation[::-1], atol=1e-7)
     np.testing.assert_allclose(found.translation_in_angstroms, shift, atol=1e-7)
     np.testing.assert_array_equal(found.images.read(np.arange(3)), pixels()[:3])
+
+
+def test_poses_of_images_that_are_not_on_disk_keep_their_order(tmp_path):
+    movies = make_movies(tmp_path)
+    star = write_as_star(tmp_path, without(movies, "rotation", "translation_in_angstroms"))
+
+    class InMemory:
+        box_size = BOX
+
+        def __len__(self):
+            return len(movies)
+
+        def read(self, rows):
+            return pixels()[rows]
+
+    turned = movies.rotation[::-1]
+    write_poses_star(tmp_path / "p.star", replace(movies, images=InMemory()), turned, np.zeros((9, 2)))
+    found = read_movies(star, ReadingOptions(poses=tmp_path / "p.star"))
+    np.testing.assert_allclose(found.rotation, turned, atol=1e-7)
 
 
 def test_quotes_blanks_and_hashes_within_names(relion_30):

@@ -70,8 +70,8 @@ def read_cryodrgn_poses(
     wrong = np.flatnonzero((error > 1e-3) | (np.linalg.det(rotation) < 0))
     if len(wrong):
         raise UserError(
-            f"{path}: the matrix of image {wrong[0]} is not a rotation ({len(wrong)} of {len(rotation)} "
-            "are not)."
+            f"{path}: the matrix of image {wrong[0]} is not a rotation ({len(wrong)} of {len(rotation)} are "
+            "not)."
         )
     if len(parts) == 1:
         return Poses(rotation, np.zeros((number_of_images, 2)), f"{path} (rotations; shifts are zero)")
@@ -80,8 +80,7 @@ def read_cryodrgn_poses(
     if len(beyond):
         raise UserError(
             f"{path}: the translation of image {beyond[0]} is {np.abs(fraction[beyond[0]]).max():g} boxes "
-            "long; they must be "
-            "fractions of the box, as cryodrgn parse_pose_star writes them."
+            "long; they must be fractions of the box, as cryodrgn parse_pose_star writes them."
         )
     # 0.0 minus, so that no shift is 0 and not −0.
     return Poses(rotation, 0.0 - fraction * box_size * pixel_size_in_angstroms, f"{path} (cryoDRGN)")
@@ -122,7 +121,6 @@ def _array(path: Path, value: object, words: str, shape: tuple[int, ...]) -> npt
 
 def _no_movies(path: Path) -> MovieAssignment:
     raise UserError(
-        f"{path} does not say which movie an image belongs to; give a --movie-table, or, where each stack "
-        "is one movie, "
-        "their folder."
+        f"{path} does not say which movie an image belongs to; give a --movie-table, or, where each stack is "
+        "one movie, their folder."
     )

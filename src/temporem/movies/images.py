@@ -73,8 +73,7 @@ class StackImages:
             stack = self.stacks[self._stack_of_row[row]]
             raise UserError(
                 f"row {row} asks for image {self._slice_of_row[row] + 1} of {stack.path}, which holds "
-                f"{stack.shape[0]} "
-                "(counted from 1)."
+                f"{stack.shape[0]} (counted from 1)."
             )
 
     @classmethod

@@ -21,9 +21,8 @@ def match_rows(table: Table, images: StackImages) -> Table:
     if IMAGE_NAME not in table:
         if len(table) != len(images):
             raise UserError(
-                f"{table.source} has {len(table)} rows but there are {len(images)} images; give one row "
-                "for each, or name "
-                f"them in a column {IMAGE_NAME}."
+                f"{table.source} has {len(table)} rows but there are {len(images)} images; give one row for "
+                f"each, or name them in a column {IMAGE_NAME}."
             )
         return table
     stacks_of_name: dict[str, list[int]] = {}

@@ -56,8 +56,7 @@ def movies_from_columns(table: Table, options: ReadingOptions) -> MovieAssignmen
     if movie_column is None:
         raise UserError(
             f"{table.source} does not say which movie an image belongs to (it has none of "
-            f"{', '.join(MOVIE_COLUMNS)}); "
-            "name the column with --movie-column or give a --movie-table."
+            f"{', '.join(MOVIE_COLUMNS)}); name the column with --movie-column or give a --movie-table."
         )
     frame_column = options.frame_column or (FRAME_COLUMN if FRAME_COLUMN in table else None)
     time_column = TIME_COLUMN if TIME_COLUMN in table and options.frame_interval is None else None
@@ -142,24 +141,22 @@ def _check_order(
         one, other = order[repeated[0]], order[repeated[0] + 1]
         raise UserError(
             f"{source}, {movie_words}: rows {one} and {other} are both frame {frame[one]} of "
-            f"{names[movie[one]]!r}, so it "
-            "merges several particles into one movie; name another column with --movie-column or give a "
-            "--movie-table."
+            f"{names[movie[one]]!r}, so it merges several particles into one movie; name another column with "
+            "--movie-column or give a --movie-table."
         )
     backwards = np.flatnonzero(same_movie & (np.diff(time[order]) <= 0))
     if len(backwards):
         one, other = order[backwards[0]], order[backwards[0] + 1]
         raise UserError(
             f"{source}: movie {names[movie[one]]!r} has frame {frame[one]} at time {time[one]:g} and frame "
-            f"{frame[other]} at "
-            f"time {time[other]:g}; times must rise with the frame number, so correct one of them."
+            f"{frame[other]} at time {time[other]:g}; times must rise with the frame number, so correct one "
+            "of them."
         )
     counts = np.bincount(movie, minlength=len(names))
     if counts.min() < 2:
         name = names[int(counts.argmin())]
         raise UserError(
             f"{source}, {movie_words}: movie {name!r} has one frame (as have {int((counts == 1).sum())} of "
-            f"{len(names)} "
-            "movies), and a movie needs two or more; remove it, or say with --movie-column or "
+            f"{len(names)} movies), and a movie needs two or more; remove it, or say with --movie-column or "
             "--movie-table which movie each image is of."
         )

@@ -67,6 +67,6 @@ def _check_images(table: Table, image: np.ndarray[tuple[int], np.dtype[np.int64]
     for wrong, words in ((times_listed == 0, "does not list"), (times_listed > 1, "lists more than once")):
         if wrong.any():
             raise UserError(
-                f"{table.source} {words} image {int(wrong.argmax())}"
-                f" ({int(wrong.sum())} of {count} images in all); it needs one row for each."
+                f"{table.source} {words} image {int(wrong.argmax())} ({int(wrong.sum())} of {count} images "
+                "in all); it needs one row for each."
             )

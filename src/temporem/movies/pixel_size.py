@@ -41,7 +41,7 @@ def settle_pixel_size(
             )
         if abs(other - value) > TOLERANCE * value:
             raise UserError(
-                f"the pixel size is {value:g} Å in {words} but {other:g} Å in {other_words}; say which "
-                "with --pixel-size."
+                f"the pixel size is {value:g} Å in {words} but {other:g} Å in {other_words}; say which with "
+                "--pixel-size."
             )
     return value, words

@@ -65,9 +65,8 @@ def require_poses(movies: MovieSet) -> MovieSet:
     """
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(
-            f"{movies.provenance.get('file', 'the input')} holds no poses, which this needs; give them "
-            "with --poses, or add "
-            "the columns rlnAngleRot, rlnAngleTilt and rlnAnglePsi."
+            f"{movies.provenance.get('file', 'the input')} holds no poses, which this needs; give them with "
+            "--poses, or add the columns rlnAngleRot, rlnAngleTilt and rlnAnglePsi."
         )
     return movies
 
@@ -86,6 +85,5 @@ def _source(path: Path, options: ReadingOptions) -> Source:
         raise UserError(f"{path} does not exist; check the path.")
     raise UserError(
         f"{path} is of no format that temporem reads; give a .star, a .cs, a stack "
-        f"({', '.join(STACK_SUFFIXES)}), a .txt "
-        "list of stacks, or a folder or quoted glob of stacks."
+        f"({', '.join(STACK_SUFFIXES)}), a .txt list of stacks, or a folder or quoted glob of stacks."
     )

@@ -139,8 +139,7 @@ def relion_ctf(table: Table) -> ContrastTransfer | None:
         if name in table and table.numbers(name).any():
             raise UserError(
                 f"{table.source} says that the images are already multiplied or phase-flipped by the CTF "
-                f"({name}); "
-                "extract them without."
+                f"({name}); extract them without."
             )
     if "rlnDefocusU" not in table:
         return None

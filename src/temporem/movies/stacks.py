@@ -34,9 +34,9 @@ def is_glob(path: Path) -> bool:
 def read_stacks(path: Path, options: ReadingOptions) -> Source:
     """Read every stack in a folder, or that a glob names, in natural order (movie2 before movie10).
 
-    Poses, CTF, dose, frame numbers and times come from `options.poses`, else from the one .star or .csv with
-    RELION's columns in the folder, if there is one; `matching.match_rows` says which row is whose. A movie is
-    named after its stack.
+    Poses, CTF, dose, frame numbers and times come from `options.poses` if it is a .star or .csv, else from
+    the one .star or .csv with RELION's columns in the folder, if there is one; `matching.match_rows` says
+    which row is whose. A movie is named after its stack.
 
     Raises UserError where there is no stack, more than one such table, or as `match_rows` does.
     """
@@ -46,7 +46,6 @@ def read_stacks(path: Path, options: ReadingOptions) -> Source:
     if unordered is None:
         return Source(str(path), images, movies=lambda: _one_per_stack(str(path), images, None, options))
     table = match_rows(unordered, images)
-    _refuse_to_merge(table, images)
     return Source(
         words=f"{path} with {table.source}",
         images=images,
@@ -77,12 +76,12 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 def _table(paths: list[Path], options: ReadingOptions) -> Table | None:
     """The table with RELION's columns that belongs to the stacks."""
-    if options.poses is not None:
-        return read_table(options.poses) if options.poses.suffix.lower() in TABLE_SUFFIXES else None
+    if options.poses is not None and options.poses.suffix.lower() in TABLE_SUFFIXES:
+        return read_table(options.poses)
     folders = {x.parent for x in paths}
     if len(folders) > 1:
         return None
-    beside = sorted(x for x in folders.pop().iterdir() if x.suffix.lower() in TABLE_SUFFIXES)
+    beside = sorted(x for x in folders.pop().iterdir() if x.suffix.lower() in TABLE_SUFFIXES and x.is_file())
     tables = [x for x in beside if x.suffix.lower() == ".star" or _header_is_relion(x)]
     if len(tables) > 1:
         names = ", ".join(x.name for x in tables)
@@ -104,9 +103,8 @@ def _refuse_to_merge(table: Table, images: StackImages) -> None:
     for stack, name in zip(images.stack_of_row.tolist(), table.text(column), strict=True):
         if ids[stack] != name:
             raise UserError(
-                f"{table.source} ({column}) divides {images.stacks[stack].path} into several movies, but "
-                "in a folder "
-                f"each stack is one; give {table.source} itself as the input."
+                f"{table.source} ({column}) divides {images.stacks[stack].path} into several movies, but in "
+                f"a folder each stack is one; give {table.source} itself as the input."
             )
 
 
@@ -120,6 +118,8 @@ def _one_per_stack(
         )
     if table is not None and options.movie_column:
         return movies_from_columns(table, options)
+    if table is not None:
+        _refuse_to_merge(table, images)
     columns = table or Table(source, {})
     frame_column = options.frame_column or FRAME_COLUMN
     has_frames = options.frame_column is not None or FRAME_COLUMN in columns

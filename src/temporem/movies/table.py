@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from temporem.errors import UserError
 
-__all__ = ["Table", "existing_file", "reason", "read_csv", "unusable"]
+__all__ = ["Table", "existing_file", "read_csv", "reason", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,8 @@ class Table:
         if not np.allclose(values, values[0], rtol=1e-6, atol=0):
             row = int(np.flatnonzero(~np.isclose(values, values[0], rtol=1e-6, atol=0))[0])
             raise UserError(
-                f"{self.source}, column {name}: {values[0]:g} in row 0 but {values[row]:g} in row {row}; "
-                "all images must "
-                "share one value, so bring them to one, or split the file."
+                f"{self.source}, column {name}: {values[0]:g} in row 0 but {values[row]:g} in row {row}; all "
+                "images must share one value, so bring them to one, or split the file."
             )
         return float(values[0])
 

@@ -21,7 +21,7 @@ __all__ = ["write_movies_star", "write_mrcs", "write_poses_star"]
 Column = Sequence[str] | npt.NDArray[np.generic]
 
 
-def write_movies_star(path: Path, movies: MovieSet, image_names: Sequence[str]) -> None:
+def write_movies_star(path: Path, movies: MovieSet, image_names: Sequence[str] | None) -> None:
     """Write movies as RELION 3.1 STAR, with the poses, CTF and dose they have.
 
     `image_names` are RELION's, `000001@stack.mrcs`, relative to the file's folder or absolute. A movie's id
@@ -29,7 +29,7 @@ def write_movies_star(path: Path, movies: MovieSet, image_names: Sequence[str]) 
     seconds `temporemTimeSeconds`, which RELION does not know and passes over. Frames of the same voltage,
     spherical aberration and amplitude contrast share an optics group.
     """
-    particles: dict[str, Column] = {"rlnImageName": list(image_names)}
+    particles: dict[str, Column] = {} if image_names is None else {"rlnImageName": image_names}
     particles |= {
         "rlnTomoParticleName": [movies.movie_ids[i] for i in movies.movie],
         FRAME_COLUMN: movies.frame,
@@ -62,16 +62,13 @@ def write_poses_star(
     rotation: npt.NDArray[np.floating],
     translation_in_angstroms: npt.NDArray[np.floating],
 ) -> None:
-    """Write `movies` as `write_movies_star` does, with these rotations (frames, 3, 3) and translations
-    (frames, 2) in Å.
+    """Write `movies` with these rotations (frames, 3, 3) and translations (frames, 2) in Å.
 
-    Images keep their absolute paths where they lie in stacks on disk.
+    The columns are those of `write_movies_star`. Images in stacks on disk are named by their absolute paths;
+    others are not, and rows keep their order.
     """
-    names = (
-        [movies.images.name(row) for row in range(len(movies))]
-        if isinstance(movies.images, StackImages)
-        else [f"{row + 1:06d}@images.mrcs" for row in range(len(movies))]
-    )
+    images = movies.images
+    names = [images.name(row) for row in range(len(movies))] if isinstance(images, StackImages) else None
     posed = replace(
         movies, rotation=np.asarray(rotation), translation_in_angstroms=np.asarray(translation_in_angstroms)
     )
