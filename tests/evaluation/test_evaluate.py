@@ -1,0 +1,176 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from temporem.errors import UserError
+from temporem.evaluation.evaluate import EvaluationOptions, evaluate
+from temporem.model.generators import Generator
+from temporem.movies.preprocessing import PreprocessingOptions
+from temporem.movies.reading import read_movies
+from temporem.movies.reading_options import ReadingOptions
+from temporem.reconstruction.run import Run
+from temporem.simulation.densities import DensityOptions
+from temporem.simulation.molecules import Torsion
+from temporem.simulation.motions import ConstantSpeed
+from temporem.simulation.options import MicroscopeOptions, SimulationOptions
+from temporem.simulation.simulate import simulate
+from temporem.simulation.truth import Truth
+
+MOVIES, FRAMES = 12, 6
+
+
+def write_peptide(path: Path) -> None:
+    """A helix of alanines, twelve residues long."""
+    backbone = {
+        "N": (1.55, -0.35, -0.9),
+        "CA": (2.28, 0.0, 0.0),
+        "C": (1.65, 0.45, 1.1),
+        "O": (2.0, 0.85, 2.2),
+    }
+    lines = []
+    for residue in range(12):
+        for name, (radius, turn, rise) in backbone.items():
+            angle = np.radians(100) * residue + turn
+            x, y, z = radius * np.cos(angle), radius * np.sin(angle), 1.5 * residue + rise
+            lines.append(
+                f"ATOM  {len(lines) + 1:5d}  {name:<3s} ALA A{residue + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+                f"  1.00 20.00          {name[0]:>2s}"
+            )
+    path.write_text("\n".join([*lines, "END", ""]))
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("peptide")
+    write_peptide(folder / "peptide.pdb")
+    options = SimulationOptions(
+        molecule=Torsion(structure=str(folder / "peptide.pdb"), residue=6),
+        motion=ConstantSpeed(frames_per_pass=float(FRAMES), states=FRAMES),
+        movies=MOVIES,
+        frames=FRAMES,
+        box_size=24,
+        pixel_size_in_angstroms=2.0,
+        snr=2.0,
+        microscope=MicroscopeOptions(ctf=False),
+        density=DensityOptions(method="gaussian", sigma_in_angstroms=2.5),
+    )
+    simulate(options, folder / "movies")
+    return folder / "movies"
+
+
+class TrueGenerator(Generator):
+    """Its latent is the image's row, and its volume the truth with a little noise."""
+
+    def __init__(self, truth: Truth) -> None:
+        super().__init__()
+        self.truth = truth
+
+    def slices(self, z: torch.Tensor, rotation: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def volumes(self, z: torch.Tensor) -> torch.Tensor:
+        volumes = self.truth.volume(z[:, 0].long().numpy())
+        generators = (torch.Generator().manual_seed(int(row)) for row in z[:, 0])
+        noise = torch.stack([torch.randn(volumes.shape[1:], generator=x) for x in generators])
+        return volumes + 0.05 * volumes.std(dim=(1, 2, 3), keepdim=True) * noise
+
+
+class TrueRun(Run):
+    def generator(self, device: str = "cpu") -> TrueGenerator:
+        return TrueGenerator(Truth.load(Path(self.configured("input")).parent))
+
+
+def make_run(path: Path, movies: Path, **config: object) -> Run:
+    run = TrueRun.create(
+        path,
+        {
+            "input": movies / "movies.star",
+            "reading": ReadingOptions(),
+            "preprocessing": PreprocessingOptions(),
+            "pixel_size_in_angstroms": 2.0,
+            "image_scale": 0.5,
+        }
+        | config,
+    )
+    found = read_movies(movies / "movies.star", ReadingOptions())
+    state = torch.tensor(Truth.load(movies).states["state"].to_numpy(), dtype=torch.float32)
+    z = torch.stack((torch.arange(len(found), dtype=torch.float32), 3 * state), dim=-1)
+    run.write_latents(found, z, torch.ones_like(z))
+    run.write_mask(torch.ones(24, 24, 24))
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run") / "run", movies)
+
+
+def test_an_evaluation_holds_what_the_definitions_ask_for(run: Run, movies: Path, tmp_path: Path) -> None:
+    truth = Truth.load(movies)
+    summary = evaluate(run, truth, tmp_path)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == summary
+    assert list(summary["methods"]) == ["run", "consensus", "clock", "oracle"]
+    resolution = {
+        name: method["moving"]["resolution_in_angstroms"]["mean_over_frames"]
+        for name, method in summary["methods"].items()
+    }
+    assert resolution["run"] < resolution["oracle"] <= resolution["consensus"]
+    # Movies that all run alike: the clock knows the state.
+    assert resolution["clock"] == pytest.approx(resolution["oracle"], rel=0.02)
+    assert summary["latent_agreement"]["linear_r_squared"] > 0.99
+    assert summary["phase_randomised_floor"].keys() == {"molecule", "moving"}
+    assert summary["run_on_reference_frames"] == summary["methods"]["run"]
+
+    frames, fsc = pd.read_csv(tmp_path / "frames.csv"), pd.read_csv(tmp_path / "fsc.csv")
+    assert len(frames) == 4 * len(truth)
+    of_run = frames[frames["method"] == "run"]
+    assert of_run["moving_resolution_in_angstroms"].mean() == pytest.approx(resolution["run"], rel=1e-5)
+    assert set(fsc["method"]) == {"run", "consensus", "clock", "oracle", "phase-randomised floor"}
+    floor = fsc[(fsc["method"] == "phase-randomised floor") & (fsc["mask"] == "molecule")]["fsc"]
+    above = fsc[(fsc["method"] == "run") & (fsc["mask"] == "molecule")]["fsc"]
+    assert floor.to_numpy()[8:].mean() < above.to_numpy()[8:].mean()
+
+
+def test_a_second_evaluation_gives_the_same_files(run: Run, movies: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        evaluate(run, Truth.load(movies), tmp_path / name, EvaluationOptions(frames=10, reference_frames=4))
+    for file in ("evaluation.json", "frames.csv", "fsc.csv"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_a_subset_of_frames_has_the_figures_of_the_whole(run: Run, movies: Path, tmp_path: Path) -> None:
+    options = EvaluationOptions(references=False)
+    evaluate(run, Truth.load(movies), tmp_path / "all", options)
+    evaluate(run, Truth.load(movies), tmp_path / "some", EvaluationOptions(frames=5, references=False))
+    everything, some = (pd.read_csv(tmp_path / name / "frames.csv") for name in ("all", "some"))
+    assert len(some) == 5
+    chosen = everything.set_index("image").loc[some["image"]].reset_index()
+    pd.testing.assert_frame_equal(chosen[some.columns], some)
+
+
+def test_the_truth_of_other_movies_is_refused(run: Run, movies: Path, tmp_path: Path) -> None:
+    truth = Truth.load(movies)
+    fewer = Truth(
+        **{
+            **{name: getattr(truth, name) for name in truth.__dataclass_fields__ if not name.startswith("_")},
+            "states": truth.states.iloc[:-1],
+        }
+    )
+    with pytest.raises(UserError, match="72 images and the truth 71"):
+        evaluate(run, fewer, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_pixel_size_is_refused(movies: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", movies, pixel_size_in_angstroms=1.0)
+    with pytest.raises(UserError, match=r"24\.0 Å wide and the truth's 48\.0 Å"):
+        evaluate(run, Truth.load(movies), tmp_path / "evaluation")
+
+
+def test_no_frames_cannot_be_scored(run: Run, movies: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        evaluate(run, Truth.load(movies), tmp_path, EvaluationOptions(frames=0))
