@@ -32,8 +32,7 @@ __all__ = ["read_cryodrgn_ctf", "read_cryodrgn_poses", "read_stack_file"]
 
 
 def read_stack_file(path: Path) -> Source:
-    """Read one stack, or a .txt that lists stacks one per line; which movie an image is of needs a movie
-    table.
+    """Read one stack, or a .txt that lists stacks one per line; movies need a movie table.
 
     Raises UserError where a stack is missing or corrupt, or the list is empty.
     """

@@ -34,8 +34,7 @@ def open_stack(path: Path) -> Stack:
 
 
 class StackImages:
-    """Rows of images, each one slice of one stack; a read maps the files it needs into memory and lets go of
-    them.
+    """Rows of images, each one slice of one stack; a read maps the files it needs, then lets go of them.
 
     `stack_of_row` and `slice_of_row` (rows,) say where each row lies, slices counted from 0. Raises UserError
     for boxes that differ, are not square or are odd, and for a slice that a stack does not have.

@@ -44,8 +44,7 @@ def particle_column(table: Table) -> str | None:
 
 
 def movies_from_columns(table: Table, options: ReadingOptions) -> MovieAssignment:
-    """Group a table's rows by the first movie column present, and order them by the frame column or the
-    file's order.
+    """Group a table's rows by the first movie column present, in order of the frame column or the file.
 
     The columns tried are rlnTomoParticleName, rlnParticleName, rlnGroupName and rlnMicrographName, for frames
     rlnMicrographFrameNumber, for times temporemTimeSeconds; `options` names others.
@@ -83,8 +82,7 @@ def assign_movies(
     frame_words: str | None,
     time_words: str,
 ) -> MovieAssignment:
-    """Check and number the movies; without frame numbers, frames follow the time, and without times, the
-    file's order.
+    """Check and number the movies; without frame numbers, frames follow the times, else the file.
 
     The words say in messages and provenance where each came from.
 

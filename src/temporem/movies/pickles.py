@@ -15,11 +15,7 @@ ADMITTED = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
     ("_codecs", "encode"),
-    *(
-        (core, name)
-        for core in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name in ("_reconstruct", "scalar")
-    ),
+    *((core, "_reconstruct") for core in ("numpy.core.multiarray", "numpy._core.multiarray")),
     *((core, "_frombuffer") for core in ("numpy.core.numeric", "numpy._core.numeric")),
 }
 

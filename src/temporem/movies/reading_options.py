@@ -21,8 +21,7 @@ class ReadingOptions:
     frame_column: str | None = None
     """Column with each image's frame number within its movie."""
     movie_table: Path | None = None
-    """CSV file with the columns image (row of the input, from 0), movie, and frame or time (seconds) or
-    both."""
+    """CSV file with columns image (row of the input, from 0), movie, and frame or time (seconds)."""
     frame_interval: float | None = None
     """Seconds from one frame number to the next."""
     pixel_size: float | None = None
@@ -30,8 +29,7 @@ class ReadingOptions:
     poses: Path | None = None
     """Poses of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
     ctf: Path | None = None
-    """CTF parameters of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's
-    columns."""
+    """CTF of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
 
     def __post_init__(self) -> None:
         for name, value, unit in (

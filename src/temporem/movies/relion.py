@@ -68,8 +68,7 @@ def read_relion(path: Path, options: ReadingOptions) -> Source:
 
 
 def split_image_name(name: str, where: str) -> tuple[int, str]:
-    """Split RELION's `000001@stack.mrcs` into the slice, from 0, and the stack; a bare path is its first
-    slice.
+    """Split RELION's `000001@stack.mrcs` into the slice, from 0, and the stack; a bare path is slice 0.
 
     Raises UserError for another form; `where` names the place in the message.
     """
