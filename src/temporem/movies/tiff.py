@@ -16,7 +16,7 @@ __all__ = ["TiffStack"]
 
 @dataclass(frozen=True)
 class TiffStack:
-    """The layout of one multi-page TIFF; its pixel size is not read, as the format has no one place for it."""
+    """Layout of a multi-page TIFF; its pixel size is not read: the format has no one place for it."""
 
     path: Path
     shape: tuple[int, int, int]
