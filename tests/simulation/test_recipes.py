@@ -43,6 +43,9 @@ def test_7bcq_turns_by_nine_degrees_a_frame(tmp_path: Path) -> None:
     assert len(steps) == 18
     np.testing.assert_allclose(steps, 9.0)
     assert truth.states["value"].between(0, 90).all()
+    starts = truth.states[truth.states["frame"] == 0]["value"]
+    assert starts.between(0, 9, inclusive="neither").all()
+    assert starts.nunique() == 2
     assert list(truth.states["category"]) == [*range(10), *range(10)]
 
 

@@ -96,17 +96,24 @@ class Motion(Protocol):
 
 @dataclass(frozen=True)
 class ConstantSpeed:
-    """The same speed in every frame, from state 0: `frames_per_pass` frames from end to end."""
+    """The same speed in every frame: `frames_per_pass` frames from end to end."""
 
     frames_per_pass: float
+    """Frames from one end of the route to the other."""
     states: int
     """Equal parts of the route counted as discrete states."""
+    latest_start: float = 0.0
+    """Movies start uniformly between state 0 and this one; a twin's anywhere."""
 
     def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
-        """State of frame t: t / frames_per_pass, folded into 0 … 1."""
+        """State of frame t: start + t / frames_per_pass, folded into 0 … 1."""
         _require(self.frames_per_pass > 0, "frames per pass", self.frames_per_pass)
         _require(self.states >= 1, "number of states", self.states)
+        if not 0 <= self.latest_start <= 1:
+            raise UserError(f"The motion's latest start is {self.latest_start}: give a state within 0 … 1.")
         start, direction = _starts(len(lengths), generator, twin)
+        if not twin:
+            start = generator.uniform(0, self.latest_start, size=len(lengths))
         state = _folded(
             np.repeat(start, lengths)
             + np.repeat(direction, lengths) * _frames(lengths) / self.frames_per_pass

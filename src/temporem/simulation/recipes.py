@@ -21,7 +21,7 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
         "ASCT2 fragment (PDB 7BCQ): psi of Gly249 turned by 9° a frame. Made of Gaussians, as in the paper.",
         SimulationOptions(
             molecule=Torsion(structure="7bcq", residue=249, chain="A", residues=(177, 330)),
-            motion=ConstantSpeed(frames_per_pass=10.0, states=10),
+            motion=ConstantSpeed(frames_per_pass=10.0, states=10, latest_start=0.1),
             frames=10,
             snr=0.1,
             density=DensityOptions(method="gaussian", sigma_in_angstroms=2.0),
