@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from matplotlib.figure import Figure
 
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import latent_and_state_figure
 from temporem.report.page import picture, section, write_page
 from temporem.report.report import evaluation_section
 from temporem.report.run_facts import evenly_spaced, most_telling_movie
-from temporem.report.scene import Scene, scene_of
+from temporem.report.scene import scene_of
 from temporem.report.style import in_house_style, inline_svg, new_figure, write_figure
 from temporem.report.surfaces import level_enclosing
 from temporem.simulation.truth import Truth
@@ -119,32 +118,32 @@ def _sides(run: Run, truth: Truth, movie: str) -> tuple[list[Side], list[int]]:
     true = list(truth.volumes(rows))
     found = [volume for _, volume in run.volumes(rows)]
     by_state = np.argsort(of_movie["state"].to_numpy(), kind="stable")
-    mask = run.mask()
-    scene = scene_of(true[by_state[0]], true[by_state[-1]], mask)
     heavy = int((np.asarray(truth.structure.elements) > 1).sum())
     voxels = round(heavy * VOLUME_PER_HEAVY_ATOM / truth.pixel_size_in_angstroms**3)
-    consensus = run.consensus() * mask
-    still = _draw(scene, consensus, voxels, MIXED)
+    surfaces = [x - level_enclosing(x, voxels) for x in (*true, *found, run.consensus() * run.mask())]
+    scene = scene_of(true[by_state[0]], true[by_state[-1]], surfaces)
+    count = len(rows)
+    still = scene.draw(surfaces[-1], 0.0, MIXED, SIZE)
     images = run.movies()[0].images.read(rows)
     sides = [
-        Side("Seen", "the image, noise and all", [_gray(x) for x in images]),
-        Side("Truth", "what it was made from", [_draw(scene, x, voxels, TRUE) for x in true]),
-        Side("Answer", "recovered for this frame", [_draw(scene, x, voxels, FOUND) for x in found]),
-        Side("Without time", "all images as one volume", [still] * len(rows)),
+        Side("Seen", "the image, from a side of its own", [_gray(x, scene.zoom) for x in images]),
+        Side("Truth", "what it was made from", [scene.draw(x, 0.0, TRUE, SIZE) for x in surfaces[:count]]),
+        Side(
+            "Answer",
+            "recovered for this frame",
+            [scene.draw(x, 0.0, FOUND, SIZE) for x in surfaces[count:-1]],
+        ),
+        Side("Motion ignored", "all images as one volume", [still] * count),
     ]
     return sides, [int(x) for x in of_movie["frame"]]
 
 
-def _draw(
-    scene: Scene, volume: torch.Tensor, voxels: int, colour: tuple[float, float, float]
-) -> npt.NDArray[np.uint8]:
-    return scene.draw(volume, level_enclosing(volume, voxels), colour, SIZE)
-
-
-def _gray(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """An image as RGBA, enlarged by whole pixels."""
+def _gray(image: npt.NDArray[np.float32], zoom: float) -> npt.NDArray[np.uint8]:
+    """The middle of an image as RGBA, as near as a scene of this zoom, enlarged by whole pixels."""
+    half = max(1, round(len(image) / 2 / zoom))
+    middle = slice(len(image) // 2 - half, len(image) // 2 + half)
     low, high = np.quantile(image, [0.005, 0.995])
-    gray = (np.clip((image - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
+    gray = (np.clip((image[middle, middle] - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
     large = np.kron(gray, np.ones((max(1, SIZE // len(gray)),) * 2, np.uint8))
     return np.dstack((large, large, large, np.full_like(large, 255)))
 
@@ -169,7 +168,7 @@ def _player(sides: Sequence[Side], frames: Sequence[int]) -> str:
 
 
 @in_house_style
-def _picture(sides: Sequence[Side], frames: Sequence[int]) -> Any:
+def _picture(sides: Sequence[Side], frames: Sequence[int]) -> Figure:
     """A row for each side, a column for each of some frames."""
     chosen = evenly_spaced(len(frames), COLUMNS_IN_PICTURE)
     figure = new_figure(1.6 * len(chosen) + 0.4, 1.6 * len(sides) + 0.3)

@@ -101,8 +101,8 @@ def _volumes(run: Run, latents: pd.DataFrame) -> str:
     # The two frames shown whose latents lie farthest apart say from where to look.
     first, last = divmod(int(torch.cdist(z, z).argmax()), len(z))
     mask = run.mask()
-    scene = scene_of(volumes[first], volumes[last], mask)
     level = sum(contour_level(x, mask) for x in volumes) / len(volumes)
+    scene = scene_of(volumes[first], volumes[last], [x - level for x in volumes])
     strip = "".join(
         f"<figure>{picture(scene.draw(volume, level, SURFACE, 180), f'Surface of frame {frame}')}"
         f"<figcaption>{frame}</figcaption></figure>"

@@ -1,5 +1,6 @@
 """Volumes seen from one side, at one scale: so that what differs between their pictures is the molecule."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,17 +30,24 @@ class Scene:
 
 
 def scene_of(
-    first: Float[Tensor, "n n n"], last: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]
+    first: Float[Tensor, "n n n"], last: Float[Tensor, "n n n"], shown: Iterable[Float[Tensor, "n n n"]]
 ) -> Scene:
-    """The side from which these two look most different, as near as the mask allows."""
-    n = len(mask)
-    z, y, x = torch.nonzero(mask > 0.5, as_tuple=True)
-    distance = torch.stack((x, y, z)).float().sub(n // 2).norm(dim=0)
-    reach = float(distance.max()) / (n / 2) if len(distance) else 1.0
-    return Scene(telling_view(first, last), max(1.0, 1 / max(reach, 0.25)))
+    """The side from which these two look most different, as near as leaves room for all that is shown.
+
+    `shown` are volumes less their contour level: what is above zero must stay in the picture.
+    """
+    n = len(first)
+    inside = torch.zeros_like(first, dtype=torch.bool)
+    for volume in shown:
+        inside |= volume > 0
+    distance = (inside.nonzero() - n // 2).float().norm(dim=1)
+    # The surface may lie up to a voxel further out.
+    reach = (float(distance.max()) + 1) / (n / 2) if len(distance) else 1.0
+    return Scene(telling_view(first, last), max(1.0, 0.9 / max(reach, 0.2)))
 
 
 def contour_level(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> float:
     """Otsu's threshold inside the mask, where exported movies are contoured too."""
     inside = volume[mask > 0.5]
-    return float(threshold_otsu((inside if len(inside) else volume).numpy()))
+    chosen = (inside if len(inside) else volume).numpy()
+    return float(threshold_otsu(chosen))  # type: ignore[no-untyped-call]

@@ -1,0 +1,59 @@
+"""The pages as a browser shows them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from temporem.reconstruction.run import Run
+from temporem.report.comparison import PLAYER
+from temporem.report.page import write_page
+from temporem.report.report import write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium"),
+]
+
+
+def seen(page: Path, width: int = 1000) -> str:
+    """The document after its scripts have run."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},800", "--dump-dom"]
+    done = subprocess.run(
+        [str(BROWSER), *options, "--virtual-time-budget=1000", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout
+
+
+def add_script(page: Path, script: str) -> None:
+    page.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+
+
+WIDEST = "document.title = 'wide ' + (document.documentElement.scrollWidth > innerWidth);"
+
+
+@pytest.mark.parametrize("width", [1000, 500])
+def test_the_report_never_scrolls_sideways_as_a_whole(run: Run, width: int) -> None:
+    page = write_report(run)
+    add_script(page, WIDEST)
+    assert "<title>wide false</title>" in seen(page, width)
+
+
+def test_the_slider_shows_one_frame_of_each_side(tmp_path: Path) -> None:
+    panels = "".join(f"<div data-frame='{i}'>{side}{i}</div>" for side in "ab" for i in range(3))
+    controls = "<button id='play'></button><input id='frame' type='range' min='0' max='2' value='0'>"
+    page = tmp_path / "page.html"
+    write_page(page, "x", panels + controls + PLAYER)
+    move = (
+        "slider.value = 2; slider.dispatchEvent(new Event('input'));"
+        "document.title = panels.filter(x => !x.hidden).map(x => x.textContent).join(' ');"
+    )
+    add_script(page, move)
+    assert "<title>a2 b2</title>" in seen(page)
