@@ -131,11 +131,11 @@ def test_the_frame_number_tells_the_state_but_not_in_the_twin(
 ) -> None:
     correlation = {}
     for twin in (False, True):
-        simulate(replace(options, movies=40, box_size=16, twin=twin), tmp_path / f"{twin}")
+        simulate(replace(options, movies=20, box_size=16, twin=twin), tmp_path / f"{twin}")
         states = Truth.load(tmp_path / f"{twin}").states
         correlation[twin] = np.corrcoef(states["frame"], states["state"])[0, 1]
     assert correlation[False] > 0.95
-    assert abs(correlation[True]) < 0.3
+    assert abs(correlation[True]) < 0.4
 
 
 @pytest.mark.parametrize(
