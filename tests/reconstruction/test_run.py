@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from run_folders import BOX, make_run, movies
@@ -116,6 +116,7 @@ def test_a_record_that_a_crash_cut_short_does_not_spoil_the_rest(tmp_path: Path)
     ]
 
 
+@settings(max_examples=25)
 @given(arrays(np.float32, (5, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_latents_come_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> None:
     path = tmp_path_factory.getbasetemp() / "latents.csv"
