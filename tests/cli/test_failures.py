@@ -27,6 +27,16 @@ def test_a_full_disk_reported_in_words_is_recognised_behind_another_error() -> N
     assert "disk is full" in explain(error)[0]
 
 
+def test_numpys_short_write_is_a_full_disk() -> None:
+    sentence, code = explain(OSError("1000000 requested and 191984 written"))
+    assert (code, "disk is full" in sentence) == (2, True)
+
+
+def test_what_the_system_refuses_without_naming_a_file_can_be_mended_too() -> None:
+    sentence, code = explain(OSError(errno.EMFILE, "Too many open files"))
+    assert (code, "Too many open files" in sentence) == (2, True)
+
+
 def test_a_path_without_permission_is_named() -> None:
     sentence, code = explain(PermissionError(errno.EACCES, "Permission denied", "/root/run"))
     assert (code, "/root/run" in sentence) == (2, True)

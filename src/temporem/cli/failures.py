@@ -30,8 +30,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         where = next((str(x.filename) for x in _chain(error) if isinstance(x, OSError) and x.filename), None)
         what = f"The disk is full: {where} could not be written" if where else "The disk is full"
         return f"{what}; make room and repeat the command (every file already written is whole).", MENDABLE
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path and its permissions.", MENDABLE
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else "The system refused: "
+        return f"{where}{error.strerror}; check the path and its permissions.", MENDABLE
     if isinstance(error, MemoryError) or _is_device_out_of_memory(error):
         return "The memory is full; close other programs, or make the images smaller with --box.", MENDABLE
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("temporem"):
@@ -54,10 +55,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    # Libraries that write through Rust or C report it in words only.
-    return (isinstance(error, OSError) and error.errno in _DISK_FULL) or (
-        "No space left on device" in str(error) or f"code: {errno.ENOSPC}," in str(error)
-    )
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return True
+    # Libraries that write through Rust or C say it in words only; numpy, by how much it could not write.
+    words = str(error)
+    short = isinstance(error, OSError) and "requested and" in words and words.endswith("written")
+    return short or "No space left on device" in words or f"code: {errno.ENOSPC}," in words
 
 
 def _is_device_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from temporem.cli.main import main
+
+
+def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
+    star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("temporem.cli.reconstruct.fit", stopped)
+    assert main(["reconstruct", str(star), "-o", str(tmp_path / "my run")]) == 130
+    said = capsys.readouterr().err
+    assert "saved" in said
+    assert "--resume" in said
+    assert f"'{tmp_path / 'my run'}'" in said
+
+
+def test_a_full_disk_in_the_middle_of_a_fit_is_one_sentence(
+    star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "run" / "latents.csv"))
+
+    monkeypatch.setattr("temporem.cli.reconstruct.fit", full)
+    assert main(["reconstruct", str(star), "-o", str(tmp_path / "run")]) == 2
+    assert "latents.csv" in capsys.readouterr().err
