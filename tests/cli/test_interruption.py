@@ -8,7 +8,9 @@ from temporem.cli.main import main
 def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
     star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(*_: object) -> None:
+    def stopped(_: Path, output: Path, *__: object) -> None:
+        output.mkdir()
+        (output / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("temporem.cli.reconstruct.fit", stopped)
@@ -17,6 +19,19 @@ def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
     assert "saved" in said
     assert "--resume" in said
     assert f"'{tmp_path / 'my run'}'" in said
+
+
+def test_ctrl_c_before_there_is_a_run_does_not_speak_of_resuming(
+    star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("temporem.cli.reconstruct.fit", stopped)
+    assert main(["reconstruct", str(star), "-o", str(tmp_path / "run")]) == 130
+    said = capsys.readouterr().err
+    assert "repeat the command" in said
+    assert "--resume" not in said
 
 
 def test_a_full_disk_in_the_middle_of_a_fit_is_one_sentence(

@@ -37,9 +37,15 @@ def reconstruct(
         run = fit(movies, output, reading, preprocessing, fitting, resume)
         page = write_report(run)
     except KeyboardInterrupt:
-        again = f"temporem reconstruct {shlex.quote(str(movies))} -o {shlex.quote(str(output))} … --resume"
-        raise KeyboardInterrupt(
-            f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the"
-            f" command with --resume ({again})."
-        ) from None
+        raise KeyboardInterrupt(_how_to_go_on(movies, output)) from None
     print(f"The run is in {output}; look at {page}")
+
+
+def _how_to_go_on(movies: Path, output: Path) -> str:
+    if not (output / "config.json").exists():
+        return "Stopped before anything was computed; repeat the command."
+    again = f"temporem reconstruct {shlex.quote(str(movies))} -o {shlex.quote(str(output))} … --resume"
+    return (
+        f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the command"
+        f" with --resume ({again})."
+    )
