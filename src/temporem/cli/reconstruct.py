@@ -46,6 +46,6 @@ def _how_to_go_on(movies: Path, output: Path) -> str:
         return "Stopped before anything was computed; repeat the command."
     again = f"temporem reconstruct {shlex.quote(str(movies))} -o {shlex.quote(str(output))} … --resume"
     return (
-        f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the command"
-        f" with --resume ({again})."
+        f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the"
+        f" command with --resume ({again})."
     )
