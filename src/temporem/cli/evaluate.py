@@ -16,9 +16,9 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Positional[Path],
+    run: Positional[Annotated[Path, arg(metavar="RUN")]],
     truth: Path,
-    options: OmitArgPrefixes[EvaluationOptions],
+    comparison: OmitArgPrefixes[EvaluationOptions],
     output: Annotated[Path | None, arg(aliases=["-o"])] = None,
 ) -> None:
     """Compare a run with the truth of simulated movies.
@@ -26,12 +26,12 @@ def evaluate(
     Args:
         run: Folder made by `temporem reconstruct`.
         truth: Folder `truth` made by `temporem simulate`.
-        options: What is compared.
+        comparison: What is compared.
         output: Folder to write into; by default `evaluation` in the run folder.
     """
     opened = Run.open(run)
     folder = run / "evaluation" if output is None else output
-    compare(opened, Truth.load(truth), folder, options)
+    compare(opened, Truth.load(truth), folder, comparison)
     write_evaluation_figures(folder)
     page = write_report(opened, evaluation=folder)
     print(f"The evaluation is in {folder}; look at {page}")

@@ -1,8 +1,9 @@
 """`temporem info`: what is in the input and what would be done with it, without fitting anything."""
 
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from temporem.movies.description import describe
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames
@@ -12,7 +13,7 @@ __all__ = ["info"]
 
 
 def info(
-    movies: Positional[Path],
+    movies: Positional[Annotated[Path, arg(metavar="MOVIES")]],
     reading: OmitArgPrefixes[ReadingOptions],
     preprocessing: OmitArgPrefixes[PreprocessingOptions],
 ) -> None:

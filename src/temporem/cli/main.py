@@ -60,7 +60,7 @@ def _dispatch(words: list[str]) -> int:
     import tyro
 
     command = getattr(import_module(f"temporem.cli.{verb}"), verb)
-    tyro.cli(command, args=rest, prog=f"temporem {verb}", config=(tyro.conf.FlagCreatePairsOff,))
+    tyro.cli(command, args=rest, prog=f"temporem {verb}")
     return 0
 
 

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct as fit
@@ -16,12 +16,12 @@ __all__ = ["reconstruct"]
 
 
 def reconstruct(
-    movies: Positional[Path],
-    output: Annotated[Path, arg(aliases=["-o"])],
+    movies: Positional[Annotated[Path, arg(metavar="MOVIES")]],
+    output: Annotated[Path, arg(aliases=["-o"], metavar="RUN")],
     fitting: OmitArgPrefixes[FittingOptions],
     preprocessing: OmitArgPrefixes[PreprocessingOptions],
     reading: OmitArgPrefixes[ReadingOptions],
-    resume: bool = False,
+    resume: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Recover the volume of every frame of every movie.
 

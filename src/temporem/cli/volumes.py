@@ -12,8 +12,8 @@ __all__ = ["volumes"]
 
 
 def volumes(
-    run: Positional[Path],
-    output: Annotated[Path, arg(aliases=["-o"])],
+    run: Positional[Annotated[Path, arg(metavar="RUN")]],
+    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")],
     movie: str | None = None,
     index_file: Path | None = None,
     format: Literal["mrc"] = "mrc",
