@@ -110,7 +110,9 @@ def _steered(
     # OpenMM takes a seed of 0 to mean a different one every time.
     integrator.setRandomNumberSeed(seed + 1)
     platform = openmm.Platform.getPlatformByName("CPU")
-    context = openmm.Context(system, integrator, platform, {"DeterministicForces": "true"})
+    # Forces summed by several threads round differently each time, and the path is chaotic.
+    properties = {"DeterministicForces": "true", "Threads": "1"}
+    context = openmm.Context(system, integrator, platform, properties)
     context.setPositions(first)
     context.setVelocitiesToTemperature(TEMPERATURE_IN_KELVIN, seed + 1)
     path = [first]
