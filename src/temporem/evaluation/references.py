@@ -26,11 +26,12 @@ __all__ = ["PathSums", "Reference", "consensus", "path_sums", "smoothed_referenc
 
 IntArray = npt.NDArray[np.integer]
 
-MOST_GROUPS = 48
+MOST_GROUPS = 32
 BYTES_OF_SUMS = 2**31
-WIDTHS = (0.02, 0.03, 0.045, 0.065, 0.1, 0.15, 0.22, 0.33, 0.5, math.inf)
+WIDTHS = (0.02, 0.035, 0.06, 0.1, 0.16, 0.25, 0.4, math.inf)
 """Standard deviations of the Gaussian weight tried, as fractions of the path's length; ∞ is the consensus."""
-FRAMES_TO_CHOOSE_WIDTH = 24
+GROUPS_TO_CHOOSE_WIDTH = 12
+ROWS_PER_GROUP = 3
 
 Finish = Callable[[Accumulator], Tensor]
 """From sums to a volume (n, n, n) in the truth's box: regularised and under the run's solvent mask."""
@@ -106,10 +107,7 @@ def smoothed_reference(
     sums: PathSums, finish: Finish, truth: TrueVolumes, scorer: Scorer, rows: Sequence[int]
 ) -> Reference:
     """Volumes along the path, smoothed by the widths that score best on some of these rows."""
-    by_group = sorted(rows, key=lambda row: (sums.group[row], row))
-    count = min(len(rows), FRAMES_TO_CHOOSE_WIDTH)
-    chosen = [by_group[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
-    merit = _merits(sums, finish, truth, scorer, by_conformation(chosen, truth))
+    merit = _merits(sums, finish, truth, scorer, rows)
     best = {mask: min(WIDTHS, key=lambda width: merit[width, mask]) for mask in scorer.masks}
     volumes = {
         width: torch.stack([finish(sums.around(group, width)) for group in range(len(sums.centre))])
@@ -121,12 +119,18 @@ def smoothed_reference(
 def _merits(
     sums: PathSums, finish: Finish, truth: TrueVolumes, scorer: Scorer, rows: Sequence[int]
 ) -> dict[tuple[float, str], tuple[float, float]]:
-    """By width and mask, less being better: mean resolution in Å over the rows, then minus the mean FSC."""
+    """By width and mask, less being better: mean resolution in Å, then minus the mean FSC.
+
+    Of at most 12 groups evenly chosen along the path, and of each at most 3 of the rows.
+    """
     curves: dict[tuple[float, str], list[Tensor]] = {key: [] for key in product(WIDTHS, scorer.masks)}
-    for row, true in zip(rows, true_sides(rows, truth, scorer), strict=True):
+    row_groups = sums.group[np.asarray(rows)]
+    for group in _evenly(np.unique(row_groups), GROUPS_TO_CHOOSE_WIDTH):
+        chosen = _evenly(np.asarray(rows)[row_groups == group], ROWS_PER_GROUP).tolist()
+        sides = list(true_sides(by_conformation(chosen, truth), truth, scorer))
         for width in WIDTHS:
-            volume = finish(sums.around(int(sums.group[row]), width))
-            for mask in scorer.masks:
+            volume = finish(sums.around(int(group), width))
+            for mask, true in product(scorer.masks, sides):
                 curves[width, mask].append(scorer.fsc(volume, true, mask))
     merits = {}
     for key, fsc in curves.items():
@@ -134,3 +138,7 @@ def _merits(
         resolution, _ = resolution_at(stacked, scorer.box_size, truth.pixel_size_in_angstroms)
         merits[key] = (round(float(resolution.mean()), 4), -float(stacked.mean()))
     return merits
+
+
+def _evenly(values: IntArray, count: int) -> IntArray:
+    return values[np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)]

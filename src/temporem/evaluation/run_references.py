@@ -28,7 +28,7 @@ def run_references(run: Run, truth: Truth, scorer: Scorer, rows: Sequence[int]) 
     mask = torch.as_tensor(run.mask())
 
     def finish(sums: Accumulator) -> Tensor:
-        return fourier_pad(wiener(sums, power) * mask, scorer.box_size)
+        return fourier_pad(wiener(sums, power, mask), scorer.box_size)
 
     references: dict[str, Reference] = {}
     for name, coordinate in (("clock", truth.states["frame"].to_numpy()), ("oracle", state)):
