@@ -141,4 +141,6 @@ def _merits(
 
 
 def _evenly(values: IntArray, count: int) -> IntArray:
-    return values[np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)]
+    index = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)
+    chosen: IntArray = values[index]
+    return chosen
