@@ -1,0 +1,135 @@
+"""The frames as the objective sees them: whitened, centred, with their transfer functions, in batches of whole movies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Complex, Float, Int
+from torch import Tensor
+
+from temporem.movies.movie_set import MovieSet
+from temporem.movies.reading import require_poses
+from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
+from temporem.physics.ctf import contrast_transfer_function
+from temporem.physics.lattice import HalfDisc
+from temporem.physics.shifts import phase_shift
+
+__all__ = ["FrameBatch", "FrameStore", "MovieBatch"]
+
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Frames with known poses: X = transfer · slice + unit noise."""
+
+    coefficients: Complex[Tensor, "frames coefficients"]
+    """Over the noise's standard deviation, shift undone."""
+    transfer: Float[Tensor, "frames coefficients"]
+    """CTF over the noise's standard deviation."""
+    rotation: Float[Tensor, "frames 3 3"]
+
+
+@dataclass(frozen=True)
+class MovieBatch:
+    """Where the frames of some movies stand, padded to the longest."""
+
+    rows: Int[Tensor, " frames"]
+    """Rows of the real frames, movie by movie in order of time."""
+    interval: Float[Tensor, "movies length"]
+    """Time since the frame before, in usual frame intervals; infinite at a first frame."""
+    mask: Bool[Tensor, "movies length"]
+    """True at real frames."""
+
+    def pad(self, values: Float[Tensor, "frames *rest"]) -> Float[Tensor, "movies length *rest"]:
+        """Put per-frame values in their places; zero elsewhere."""
+        padded = values.new_zeros((*self.mask.shape, *values.shape[1:]))
+        padded[self.mask] = values
+        return padded
+
+
+class FrameStore:
+    """All frames of a `MovieSet` after `prepare_frames`, read in batches onto a device."""
+
+    def __init__(self, movies: MovieSet, prepared: PreparedFrames, device: torch.device) -> None:
+        self.device = device
+        self.lattice: HalfDisc = prepared.half_disc.to(device)
+        self.pixel_size_in_angstroms = prepared.pixel_size_in_angstroms
+        require_poses(movies)
+        self._coefficients = torch.from_numpy(np.asarray(prepared.coefficients))
+        self._rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
+        self._shift = torch.from_numpy(
+            np.asarray(translation_in_pixels(movies, prepared), dtype=np.float32)
+        )
+        shell = prepared.half_disc.shell
+        # The window takes noise but no signal, and ties neighbouring coefficients: as much is known as from independent
+        # coefficients with the noise there was before it.
+        noise_variance = torch.from_numpy(prepared.noise_variance) / prepared.window_mean_square
+        self.noise_variance = noise_variance
+        self._precision = noise_variance[shell].rsqrt()
+        frequency = prepared.half_disc.frequency / (
+            prepared.half_disc.box_size * prepared.pixel_size_in_angstroms
+        )
+        self._transfer: Tensor | None = None
+        if movies.contrast_transfer is not None:
+            parts = torch.arange(len(movies)).split(_ROWS_AT_ONCE)
+            self._transfer = torch.cat(
+                [contrast_transfer_function(movies.contrast_transfer[rows], frequency) for rows in parts]
+            )
+        self.movie_rows: list[npt.NDArray[np.integer]] = [rows for _, rows in movies.rows_by_movie()]
+        self._time = np.asarray(movies.time, dtype=np.float64)
+        self.usual_interval = _usual_interval(self._time, self.movie_rows)
+
+    def __len__(self) -> int:
+        return len(self._coefficients)
+
+    def frames(self, rows: Int[Tensor, " frames"]) -> FrameBatch:
+        """Read frames."""
+        rows = rows.cpu()
+        centred = phase_shift(self.lattice.frequency.cpu(), -self._shift[rows], self.lattice.box_size)
+        coefficients = self._coefficients[rows] * centred * self._precision
+        transfer = self._precision.expand(len(rows), -1)
+        if self._transfer is not None:
+            transfer = transfer * self._transfer[rows]
+        return FrameBatch(
+            coefficients.to(self.device), transfer.to(self.device), self._rotation[rows].to(self.device)
+        )
+
+    def movies(self, indices: Int[Tensor, " movies"]) -> MovieBatch:
+        """Where the frames of these movies stand."""
+        rows = [self.movie_rows[int(i)] for i in indices]
+        length = max(map(len, rows))
+        interval = torch.full((len(rows), length), torch.inf)
+        mask = torch.zeros((len(rows), length), dtype=torch.bool)
+        for i, x in enumerate(rows):
+            mask[i, : len(x)] = True
+            steps = np.diff(self._time[x]) / self.usual_interval
+            interval[i, 1 : len(x)] = torch.from_numpy(steps).float()
+        flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
+        return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
+
+    def epoch(
+        self, frames_per_batch: int, generator: torch.Generator | None = None
+    ) -> Iterator[MovieBatch]:
+        """All movies once, in batches of about so many frames (at least one movie); in random order with a generator."""
+        count = len(self.movie_rows)
+        order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+        batch: list[int] = []
+        frames = 0
+        for index in order.tolist():
+            length = len(self.movie_rows[index])
+            if batch and frames + length > frames_per_batch:
+                yield self.movies(torch.tensor(batch))
+                batch, frames = [], 0
+            batch.append(index)
+            frames += length
+        yield self.movies(torch.tensor(batch))
+
+
+def _usual_interval(time: npt.NDArray[np.float64], movie_rows: list[npt.NDArray[np.integer]]) -> float:
+    """Median time between neighbouring frames; 1 where every movie has one frame."""
+    steps = np.concatenate([np.diff(time[rows]) for rows in movie_rows])
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) else 1.0

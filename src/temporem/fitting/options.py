@@ -1,0 +1,70 @@
+"""How a reconstruction is fitted: what a user may choose, with defaults chosen by measurement."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from temporem.errors import UserError
+from temporem.model.encoding import EncodingKind
+from temporem.model.priors import PriorKind
+
+__all__ = ["FeatureKind", "FittingOptions", "Method"]
+
+Method = Literal["tempor", "cryodrgn"]
+FeatureKind = Literal["subspace", "image"]
+
+
+@dataclass(frozen=True)
+class FittingOptions:
+    """Choices of the model and of its fitting."""
+
+    latent_dim: int = 8
+    """Dimensions of the latent state."""
+    method: Method = "tempor"
+    """tempor infers states from whole movies; cryodrgn is the same without time (paper, Eq. 9)."""
+    seed: int = 0
+    """Seed of everything random; the same seed on the same machine gives the same result."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    epochs: int = 16
+    """Passes over the frames; tempor spends the first half on pretraining its no-time baseline."""
+    prior: PriorKind = "ou"
+    """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
+    features: FeatureKind = "subspace"
+    """subspace: what the frame says of a linear model turned to its pose; image: the paper's MLP on the half-disc."""
+    explicit: bool = True
+    """Start the generator from volumes back-projected along the latent states; else from nothing, as the paper does."""
+    width: int = 256
+    """Units in each hidden layer of the generator."""
+    layers: int = 3
+    """Residual hidden layers of the generator."""
+    encoding: EncodingKind = "gaussian"
+    """Encoding of Fourier coordinates: gaussian, or positional (paper, Eq. 12)."""
+    frames_per_batch: int = 128
+    """Frames in a step of the optimiser, rounded to whole movies."""
+    coefficients_per_step: float = 0.4
+    """Random part of the Fourier coefficients that a step looks at."""
+    learning_rate: float = 5e-4
+    """Of Adam, at the start; it falls to zero along a half cosine in each stage."""
+    beta: float = 1.0
+    """Weight of the KL term; 1 makes the objective a bound on the likelihood."""
+
+    def check(self) -> None:
+        """Raise UserError for a number that makes no sense."""
+        rules = (
+            ("latent-dim", self.latent_dim, self.latent_dim >= 1, "at least 1"),
+            ("epochs", self.epochs, self.epochs >= 2, "at least 2"),
+            ("width", self.width, self.width >= 1, "at least 1"),
+            ("layers", self.layers, self.layers >= 1, "at least 1"),
+            ("frames-per-batch", self.frames_per_batch, self.frames_per_batch >= 1, "at least 1"),
+            (
+                "coefficients-per-step",
+                self.coefficients_per_step,
+                0 < self.coefficients_per_step <= 1,
+                "above 0 and at most 1",
+            ),
+            ("learning-rate", self.learning_rate, self.learning_rate > 0, "above 0"),
+            ("beta", self.beta, self.beta >= 0, "at least 0"),
+        )
+        for name, value, holds, needed in rules:
+            if not holds:
+                raise UserError(f"--{name} is {value}, but must be {needed}: choose another value.")

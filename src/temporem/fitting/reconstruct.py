@@ -1,0 +1,213 @@
+"""The main job: movies in, a run folder out."""
+
+import hashlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from temporem import __version__
+from temporem.errors import UserError
+from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.options import FittingOptions
+from temporem.fitting.trainer import Trainer
+from temporem.fitting.warm_start import Consensus, assemble, find_consensus, warm_start
+from temporem.model.devices import choose_device, describe_device
+from temporem.model.methods import DynamicalModel
+from temporem.model.store import build_generator, describe_generator, save_generator
+from temporem.movies.movie_set import MovieSet
+from temporem.movies.preprocessing import PreparedFrames, PreprocessingOptions, prepare_frames
+from temporem.movies.reading import ReadingOptions, read_movies, require_poses
+from temporem.movies.writing import write_poses_star
+from temporem.progress import console, progress
+from temporem.reconstruction.run import Run
+
+__all__ = ["reconstruct"]
+
+BASELINE_ROUNDS, TEMPORAL_ROUNDS = 2, 1
+"""Of the subspace; a baseline alone gets the sum, as it gets all epochs."""
+SAMPLES = 32
+"""Paths drawn for the marginal standard deviations."""
+
+
+def reconstruct(
+    path: Path,
+    output: Path,
+    reading: ReadingOptions,
+    preprocessing: PreprocessingOptions,
+    fitting: FittingOptions,
+    resume: bool = False,
+) -> Run:
+    """Fit a method to movies with known poses, and leave everything found in the folder `output`.
+
+    `tempor` first fits its no-time baseline, then copies the shared parts and fine-tunes the temporal model (paper,
+    Sec. 4.2); each gets half of the epochs. `cryodrgn` is that baseline with all of them.
+
+    Raises UserError for what is wrong with the movies, the options or the folder.
+    """
+    fitting.check()
+    device = choose_device(fitting.device)
+    movies = require_poses(read_movies(path, reading))
+    asked = {
+        "input": str(path.resolve()),
+        "reading": asdict(reading),
+        "preprocessing": asdict(preprocessing),
+        "fitting": asdict(fitting),
+    }
+    run = _open(output, asked) if resume else Run.create(output, asked)
+    console.print(f"Computing on {describe_device(device)}")
+    with progress("Preparing images", len(movies)) as advance:
+        prepared = prepare_frames(movies, preprocessing, advance)
+    store = FrameStore(movies, prepared, device)
+    _describe(run, movies, prepared, device, store)
+    consensus = _consensus(run, store, prepared)
+    stages = _stages(fitting)
+    model: DynamicalModel | None = None
+    for stage, (temporal, epochs, rounds) in stages.items():
+        if any(has_checkpoint(run.checkpoints_path, f"{later}-start") for later in _after(stage, stages)):
+            continue
+        seed = _seed(fitting.seed, stage)
+        model = _started(run, store, consensus, fitting, model, stage, temporal, rounds, seed)
+        _train(run, model, store, fitting, stage, epochs, seed)
+    if model is None:
+        raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
+    _finish(run, model, movies, store, fitting)
+    return run
+
+
+def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int, int]]:
+    """Name → (temporal, epochs, rounds of the subspace)."""
+    if fitting.method == "cryodrgn":
+        return {"baseline": (False, fitting.epochs, BASELINE_ROUNDS + TEMPORAL_ROUNDS)}
+    first = fitting.epochs // 2
+    return {
+        "baseline": (False, first, BASELINE_ROUNDS),
+        "temporal": (True, fitting.epochs - first, TEMPORAL_ROUNDS),
+    }
+
+
+def _after(stage: str, stages: dict[str, tuple[bool, int, int]]) -> list[str]:
+    names = list(stages)
+    return names[names.index(stage) + 1 :]
+
+
+def _seed(seed: int, stage: str) -> int:
+    """A seed of its own for each stage, so that resuming needs no random state from before it."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {stage}".encode()).digest()[:6])
+
+
+def _open(output: Path, asked: dict[str, Any]) -> Run:
+    run = Run.open(output)
+    for name, value in asked.items():
+        was = run.configured(name)
+        if was == value or name == "input" and Path(was) == Path(value):
+            continue
+        different = [key for key in value if was.get(key) != _text(value[key])] if isinstance(value, dict) else []
+        if different or not isinstance(value, dict):
+            what = ", ".join(f"--{key.replace('_', '-')}" for key in different) or "the movies"
+            raise UserError(
+                f"{output} was begun with another choice of {what}: repeat the command as it was, with --resume."
+            )
+    return run
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _describe(
+    run: Run, movies: MovieSet, prepared: PreparedFrames, device: torch.device, store: FrameStore
+) -> None:
+    run.update_config(
+        temporem_version=__version__,
+        command=sys.argv,
+        device=describe_device(device),
+        pixel_size_in_angstroms=prepared.pixel_size_in_angstroms,
+        box_size=prepared.box_size,
+        image_scale=prepared.image_scale,
+        sign=prepared.sign,
+        sign_note=prepared.sign_note,
+        noise_variance=prepared.noise_variance.tolist(),
+        frames=len(movies),
+        movies=len(movies.movie_ids),
+        time_unit=movies.time_unit,
+        usual_interval=store.usual_interval,
+        provenance=movies.provenance,
+    )
+
+
+def _consensus(run: Run, store: FrameStore, prepared: PreparedFrames) -> Consensus:
+    consensus = find_consensus(store)
+    run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
+    run.write_mask(consensus.mask.cpu())
+    return consensus
+
+
+def _started(
+    run: Run,
+    store: FrameStore,
+    consensus: Consensus,
+    fitting: FittingOptions,
+    before: DynamicalModel | None,
+    stage: str,
+    temporal: bool,
+    rounds: int,
+    seed: int,
+) -> DynamicalModel:
+    """The model at the start of a stage, from its checkpoint where there is one."""
+    name = f"{stage}-start"
+    if has_checkpoint(run.checkpoints_path, name):
+        tensors, facts = load_checkpoint(run.checkpoints_path, name)
+        base = facts["generator"]["base"]
+        model = assemble(store, fitting, temporal, None if base is None else build_generator(base))
+        model.load_state_dict(tensors)
+        return model.to(store.device)
+    generator = torch.Generator().manual_seed(seed)
+    model = warm_start(store, consensus, fitting, before, temporal, rounds, generator)
+    save_checkpoint(
+        run.checkpoints_path, name, model.state_dict(), {"generator": describe_generator(model.generator)}
+    )
+    return model
+
+
+def _train(
+    run: Run,
+    model: DynamicalModel,
+    store: FrameStore,
+    fitting: FittingOptions,
+    stage: str,
+    epochs: int,
+    seed: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed + 1)
+    trainer = Trainer(model, store, fitting, epochs, stage, run.checkpoints_path, generator)
+    run.keep_metrics(sum(record["stage"] != stage for record in run.metrics()))
+    with progress(f"Training, {stage}", epochs) as advance:
+        trainer.run(run.append_metrics, advance)
+
+
+def _finish(
+    run: Run, model: DynamicalModel, movies: MovieSet, store: FrameStore, fitting: FittingOptions
+) -> None:
+    mean, sd = _posterior(model.eval(), store, fitting)
+    save_generator(run.model_path, model.generator)
+    run.write_latents(movies, mean, sd)
+    if movies.rotation is None or movies.translation_in_angstroms is None:
+        raise UserError(f"the movies in {run.path} have no poses: give them with --poses.")
+    write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
+
+
+def _posterior(
+    model: DynamicalModel, store: FrameStore, fitting: FittingOptions
+) -> tuple[Float[Tensor, "frames latent"], Float[Tensor, "frames latent"]]:
+    mean, sd = (torch.zeros(len(store), fitting.latent_dim) for _ in range(2))
+    generator = torch.Generator().manual_seed(fitting.seed)
+    for batch in store.epoch(1024):
+        found = model.posterior(store.frames(batch.rows), batch, store.lattice, SAMPLES, generator)
+        mean[batch.rows], sd[batch.rows] = (x.cpu() for x in found)
+    return mean, sd

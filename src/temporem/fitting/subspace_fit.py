@@ -1,0 +1,146 @@
+"""Fit the linear subspace by the exact marginal likelihood of whole movies: the latent states in seconds, without a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from temporem.fitting.frames import FrameStore, MovieBatch
+from temporem.model.smoothing import SmoothedStates, smooth
+from temporem.model.subspace import LinearSubspace
+from temporem.physics.volumes import fourier_to_volume, volume_to_fourier
+
+__all__ = [
+    "START_RELAXATION_TIME",
+    "SubspacePosterior",
+    "coarse_volume",
+    "fit_subspace",
+    "standardise",
+    "start_subspace",
+    "subspace_posterior",
+    "subspace_radius",
+]
+
+RESOLUTION_IN_ANGSTROMS = 16.0
+"""Of the subspace: motions of domains show at it, and noise is low."""
+START = 0.1
+"""Amplitude of the random components at the start, relative to the consensus."""
+LEARNING_RATE = 0.1
+"""Of Adam, relative to the rms of the consensus."""
+TIME_LEARNING_RATE = 0.05
+"""Of Adam, for the logarithms of the relaxation times."""
+FRAMES_PER_BATCH = 200
+START_RELAXATION_TIME = 5.0
+"""In usual frame intervals."""
+
+
+@dataclass(frozen=True)
+class SubspacePosterior:
+    """States of all frames in the linear subspace, in the order of rows."""
+
+    mean: Float[Tensor, "frames latent"]
+    covariance: Float[Tensor, "frames latent latent"]
+
+
+def subspace_radius(box_size: int, pixel_size_in_angstroms: float) -> int:
+    """Fourier radius of the subspace, in pixels."""
+    radius = round(box_size * pixel_size_in_angstroms / RESOLUTION_IN_ANGSTROMS)
+    return max(4, min(radius, box_size // 2))
+
+
+def coarse_volume(volume: Float[Tensor, "n n n"], size: int) -> Float[Tensor, "m m m"]:
+    """The volume Fourier-cropped to `size` voxels across the same field of view, in the scale of its slices."""
+    grid = volume_to_fourier(volume)
+    half = size // 2
+    kept = torch.cat((torch.arange(half), torch.arange(len(grid) - half, len(grid))))
+    return fourier_to_volume(grid[kept][:, kept][..., : half + 1])
+
+
+def start_subspace(
+    subspace: LinearSubspace, consensus: Float[Tensor, "n n n"], generator: torch.Generator
+) -> None:
+    """Set V₀ to the consensus, and the components to noise far weaker."""
+    coarse = coarse_volume(consensus, 2 * subspace.radius)
+    noise = torch.randn(subspace.parts.shape, generator=generator)
+    with torch.no_grad():
+        subspace.parts.copy_(noise * START * coarse.square().mean().sqrt())
+        subspace.parts[0] = coarse
+
+
+def fit_subspace(
+    subspace: LinearSubspace,
+    store: FrameStore,
+    relaxation_time: Float[Tensor, " latent"] | None,
+    epochs: int,
+    generator: torch.Generator,
+    advance: Callable[[int, str], None],
+) -> Float[Tensor, " latent"] | None:
+    """Ascend the marginal likelihood by Adam; returns the relaxation times found (None goes in and comes out for no time).
+
+    `advance` is told of each epoch.
+    """
+    scale = float(subspace.parts[0].detach().square().mean().sqrt())
+    log_time = None if relaxation_time is None else relaxation_time.log().requires_grad_()
+    groups = [{"params": [subspace.parts], "lr": LEARNING_RATE * scale}]
+    if log_time is not None:
+        groups.append({"params": [log_time], "lr": TIME_LEARNING_RATE})
+    optimiser = torch.optim.Adam(groups)
+    for epoch in range(epochs):
+        total = 0.0
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * scale * max(0.1, 1 - epoch / epochs)
+        for batch in store.epoch(FRAMES_PER_BATCH, generator):
+            time = None if log_time is None else log_time.exp()
+            squared, states = _states(subspace, store, batch, time)
+            loss = (0.5 * squared - states.evidence.sum()) / len(batch.rows)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(batch.rows)
+        advance(1, f"−log likelihood {total / len(store):.1f}")
+    return None if log_time is None else log_time.detach().exp()
+
+
+def _states(
+    subspace: LinearSubspace,
+    store: FrameStore,
+    batch: MovieBatch,
+    relaxation_time: Float[Tensor, " latent"] | None,
+) -> tuple[Float[Tensor, ""], SmoothedStates]:
+    frames = store.frames(batch.rows)
+    told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
+    states = smooth(
+        batch.pad(told.matrix), batch.pad(told.vector), batch.interval, relaxation_time, batch.mask
+    )
+    return told.squared_residual.sum(), states
+
+
+@torch.no_grad()
+def subspace_posterior(
+    subspace: LinearSubspace, store: FrameStore, relaxation_time: Float[Tensor, " latent"] | None
+) -> SubspacePosterior:
+    """Exact posterior of every frame given its movie (or itself alone, without a relaxation time)."""
+    latent = subspace.latent_dim
+    mean = torch.zeros(len(store), latent)
+    covariance = torch.zeros(len(store), latent, latent)
+    for batch in store.epoch(FRAMES_PER_BATCH):
+        _, states = _states(subspace, store, batch, relaxation_time)
+        mean[batch.rows] = states.mean[batch.mask].cpu()
+        covariance[batch.rows] = states.covariance[batch.mask].cpu()
+    return SubspacePosterior(mean, covariance)
+
+
+@torch.no_grad()
+def standardise(subspace: LinearSubspace, posterior: SubspacePosterior) -> None:
+    """Change the basis so that states have mean 0 and covariance I over the data, and components are orthogonal volumes."""
+    centre = posterior.mean.mean(0)
+    spread = posterior.mean - centre
+    covariance = spread.T @ spread / len(spread) + posterior.covariance.mean(0)
+    root = torch.linalg.cholesky(covariance)
+    parts = subspace.parts.data
+    moving = torch.einsum("jzyx,jk->kzyx", parts[1:], root.to(parts))
+    gram = torch.einsum("jzyx,kzyx->jk", moving, moving)
+    axes = torch.linalg.eigh(gram).eigenvectors.flip(-1)
+    parts[0] += torch.einsum("jzyx,j->zyx", parts[1:], centre.to(parts))
+    parts[1:] = torch.einsum("jzyx,jk->kzyx", moving, axes)

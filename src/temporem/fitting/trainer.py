@@ -1,0 +1,163 @@
+"""Climb the ELBO by Adam, epoch by epoch, with checkpoints from which a run goes on as if it had not stopped."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from temporem.errors import UserError
+from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.objective import elbo
+from temporem.fitting.options import FittingOptions
+from temporem.model.methods import DynamicalModel
+
+__all__ = ["Trainer"]
+
+LARGEST_GRADIENT = 10.0
+"""Norm at which the gradient of the loss per frame is clipped."""
+ENCODER_RATE = 0.3
+"""Learning rate of encoder and prior relative to the generator's: they start near their answer."""
+
+
+class Trainer:
+    """One stage of training: a model, its optimiser, schedule and random numbers."""
+
+    def __init__(
+        self,
+        model: DynamicalModel,
+        store: FrameStore,
+        options: FittingOptions,
+        epochs: int,
+        stage: str,
+        folder: Path,
+        generator: torch.Generator,
+    ) -> None:
+        self.model, self.store, self.options = model, store, options
+        self.epochs, self.stage, self.folder, self.generator = epochs, stage, folder, generator
+        self.epoch = 0
+        self.records: list[dict[str, Any]] = []
+        groups = [
+            {"params": _trained(model.generator), "lr": options.learning_rate},
+            {
+                "params": [*_trained(model.features), *_trained(model.encoder), *_trained(model.prior)],
+                "lr": options.learning_rate * ENCODER_RATE,
+            },
+        ]
+        self.optimiser = torch.optim.Adam([group for group in groups if group["params"]])
+        steps = epochs * sum(1 for _ in store.epoch(options.frames_per_batch))
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, steps)
+
+    def run(self, record: Callable[[dict[str, Any]], None], advance: Callable[[int, str], None]) -> None:
+        """Train to the last epoch, from the checkpoint of this stage where there is one.
+
+        `record` gets the loss terms of each epoch, those of a resumed run's earlier epochs again.
+
+        Raises UserError at a loss that is not finite; the last good epoch is then saved.
+        """
+        if has_checkpoint(self.folder, self.stage):
+            self._restore()
+            for old in self.records:
+                record(old)
+            advance(len(self.records), "")
+        while self.epoch < self.epochs:
+            began = time.monotonic()
+            terms = self._train_epoch()
+            self.epoch += 1
+            terms |= {"stage": self.stage, "epoch": self.epoch, "seconds": time.monotonic() - began}
+            self.records.append(terms)
+            self._save()
+            record(terms)
+            advance(1, f"loss {terms['loss']:.1f}, KL {terms['kl']:.2f}")
+
+    def _train_epoch(self) -> dict[str, Any]:
+        totals = torch.zeros(2, dtype=torch.float64)
+        self.model.train()
+        for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
+            frames = self.store.frames(batch.rows)
+            chosen = self._choose_coefficients()
+            noise = torch.randn(
+                (*batch.mask.shape, self.options.latent_dim), generator=self.generator
+            ).to(self.store.device)
+            bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
+            loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows)
+            self._guard(loss)
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            self.optimiser.step()
+            self.schedule.step()
+            totals += torch.stack((-bound.log_likelihood.detach(), bound.divergence.detach())).cpu()
+        reconstruction, divergence = (totals / len(self.store)).tolist()
+        return {
+            "loss": reconstruction + self.options.beta * divergence,
+            "reconstruction": reconstruction,
+            "kl": divergence,
+        }
+
+    def _choose_coefficients(self) -> Tensor:
+        count = len(self.store.lattice)
+        wanted = max(1, round(self.options.coefficients_per_step * count))
+        chosen = torch.randperm(count, generator=self.generator)[:wanted]
+        return chosen.sort().values.to(self.store.device)
+
+    def _guard(self, loss: Tensor) -> None:
+        if math.isfinite(float(loss.detach())):
+            return
+        raise UserError(
+            f"the loss became {float(loss.detach())} in epoch {self.epoch + 1} of stage {self.stage!r}: the state after "
+            f"epoch {self.epoch} is saved in {self.folder}; run again with a smaller --learning-rate."
+        )
+
+    def _save(self) -> None:
+        tensors = {f"model.{name}": value for name, value in _changing_state(self.model).items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        facts = {
+            "epoch": self.epoch,
+            "records": self.records,
+            "groups": [
+                {key: value for key, value in group.items() if key != "params"}
+                for group in self.optimiser.param_groups
+            ],
+            "schedule": {
+                key: value for key, value in self.schedule.state_dict().items() if _is_plain(value)
+            },
+        }
+        save_checkpoint(self.folder, self.stage, tensors, facts)
+
+    def _restore(self) -> None:
+        tensors, facts = load_checkpoint(self.folder, self.stage)
+        state = {key.removeprefix("model."): x for key, x in tensors.items() if key.startswith("model.")}
+        self.model.load_state_dict(state, strict=False)
+        optimiser = self.optimiser.state_dict()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        optimiser["state"] = moments
+        for group, saved in zip(optimiser["param_groups"], facts["groups"], strict=True):
+            group |= saved
+        self.optimiser.load_state_dict(optimiser)
+        self.schedule.load_state_dict(self.schedule.state_dict() | facts["schedule"])
+        self.generator.set_state(tensors["generator"])
+        self.epoch, self.records = facts["epoch"], facts["records"]
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _changing_state(model: DynamicalModel) -> dict[str, Tensor]:
+    """What training changes; the explicit base of the generator and the subspace are saved once, by their own stages."""
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float | str | bool | list)

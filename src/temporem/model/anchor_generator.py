@@ -1,0 +1,75 @@
+"""Volumes known at a few latent states, and interpolated between them."""
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from temporem.model.generators import Generator
+from temporem.physics.volume_families import family_grid, family_slices
+
+__all__ = ["AnchorGenerator"]
+
+_PADDING = 2
+
+
+class AnchorGenerator(Generator):
+    """G(z) = Σ_a w_a(z) V_a, w_a ∝ exp(−½ |z − z_a|²_M / h²), Σ_a w_a = 1 (Nadaraya 1964, Watson 1964).
+
+    The anchors z_a, their volumes V_a, the metric M of the latent space and the bandwidth h are given, not trained:
+    locally weighted back-projection along the latent path (DESIGN: LinearGenerator, volumes on a Fourier grid).
+    """
+
+    anchors: Tensor
+    volumes_at_anchors: Tensor
+    metric: Tensor
+    bandwidth: Tensor
+
+    def __init__(self, box_size: int, latent_dim: int, count: int) -> None:
+        super().__init__()
+        self.box_size, self.latent_dim = box_size, latent_dim
+        n = box_size
+        self.register_buffer("anchors", torch.zeros(count, latent_dim))
+        self.register_buffer("volumes_at_anchors", torch.zeros(count, n, n, n))
+        self.register_buffer("metric", torch.eye(latent_dim))
+        self.register_buffer("bandwidth", torch.ones(()))
+        self._grid: Tensor | None = None
+
+    def place(
+        self,
+        anchors: Float[Tensor, "anchors latent"],
+        volumes: Float[Tensor, "anchors n n n"],
+        metric: Float[Tensor, "latent latent"],
+        bandwidth: float,
+    ) -> None:
+        """Set what the generator interpolates."""
+        self.anchors.copy_(anchors)
+        self.volumes_at_anchors.copy_(volumes)
+        self.metric.copy_(metric)
+        self.bandwidth.fill_(bandwidth)
+        self._grid = None
+
+    def weights(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states anchors"]:
+        """w_a(z)."""
+        difference = z[:, None] - self.anchors
+        squared = torch.einsum("sai,ij,saj->sa", difference, self.metric, difference)
+        return torch.softmax(-0.5 * squared / self.bandwidth**2, dim=-1)
+
+    def slices(
+        self,
+        z: Float[Tensor, "frames latent"],
+        rotation: Float[Tensor, "frames 3 3"],
+        frequency: Float[Tensor, "coefficients 2"],
+    ) -> Complex[Tensor, "frames coefficients"]:
+        """Central slices; see `Generator.slices`."""
+        if self._grid is None or self._grid.device != z.device:
+            self._grid = family_grid(self.volumes_at_anchors, _PADDING)
+        parts = torch.view_as_real(family_slices(self._grid, rotation, frequency, self.box_size, _PADDING))
+        return torch.view_as_complex(torch.einsum("fcap,fa->fcp", parts, self.weights(z)).contiguous())
+
+    def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
+        """Volumes [z, y, x]; see `Generator.volumes`."""
+        return torch.einsum("sa,azyx->szyx", self.weights(z), self.volumes_at_anchors)
+
+    def _load_from_state_dict(self, *arguments: object, **options: object) -> None:
+        self._grid = None
+        super()._load_from_state_dict(*arguments, **options)  # type: ignore[arg-type, no-untyped-call]

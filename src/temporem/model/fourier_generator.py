@@ -1,0 +1,115 @@
+"""The paper's generator: an implicit neural representation of the volume in Fourier space."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from temporem.model.devices import has_bfloat16
+from temporem.model.encoding import CoordinateEncoding, EncodingKind
+from temporem.model.generators import Generator
+from temporem.physics.projection import slice_coordinates
+from temporem.physics.volumes import fourier_to_volume, grid_frequency
+
+__all__ = ["FourierGenerator", "FourierGeneratorConfig", "ResidualLayer"]
+
+_COORDINATES_AT_ONCE = 1 << 17
+
+
+@dataclass(frozen=True)
+class FourierGeneratorConfig:
+    """What a `FourierGenerator` is built from."""
+
+    box_size: int
+    latent_dim: int
+    width: int = 256
+    """Units in each hidden layer."""
+    layers: int = 3
+    """Residual hidden layers."""
+    encoding: EncodingKind = "gaussian"
+
+
+class ResidualLayer(nn.Module):
+    """x + ReLU(W x + b)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Apply the layer to the last dimension."""
+        return x + torch.relu(self.linear(x))
+
+
+class FourierGenerator(Generator):
+    """G_θ(z, k) = s(|k|) · MLP(γ(k), z) + G₀(z, k), k in the half-space where it is evaluated, conjugated in the other.
+
+    The MLP on coordinates is the paper's (Sec. 4.1; γ of Eq. 12). G₀ is an optional explicit generator, not trained,
+    because an MLP alone fits high frequencies late; the MLP then learns what G₀ cannot express, and starts from zero.
+    s is an amplitude per shell that makes all shells of order one to the MLP: 1 until `scale_to`.
+    """
+
+    amplitude: Tensor
+
+    def __init__(
+        self, config: FourierGeneratorConfig, generator: torch.Generator, base: Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.box_size, self.latent_dim = config.box_size, config.latent_dim
+        self.encoding = CoordinateEncoding(config.box_size, config.encoding, generator)
+        self.from_coordinates = nn.Linear(self.encoding.width, config.width)
+        self.from_latents = nn.Linear(config.latent_dim, config.width, bias=False)
+        self.hidden = nn.Sequential(*(ResidualLayer(config.width) for _ in range(config.layers)))
+        self.output = nn.Linear(config.width, 2)
+        self.base = base
+        self.register_buffer("amplitude", torch.ones(config.box_size // 2 + 1))
+        if base is not None:
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
+
+    def scale_to(self, amplitude: Float[Tensor, " shells"]) -> None:
+        """Set s, an amplitude per shell 0 … n // 2: of the order of a volume's coefficients there."""
+        self.amplitude.copy_(amplitude)
+
+    def coefficients(
+        self, z: Float[Tensor, "states latent"], k: Float[Tensor, "states coordinates 3"]
+    ) -> Complex[Tensor, "states coordinates"]:
+        """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without V₀."""
+        # One of ±k is evaluated and the other is its conjugate, so that every volume is real.
+        conjugate = (k[..., 0] < 0) | ((k[..., 0] == 0) & (k[..., 1] < 0))
+        conjugate |= (k[..., 0] == 0) & (k[..., 1] == 0) & (k[..., 2] < 0)
+        sign = torch.where(conjugate, -1.0, 1.0).to(k.dtype)
+        encoded = self.encoding(k * sign[..., None])
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=has_bfloat16(z.device)):
+            hidden = self.from_coordinates(encoded) + self.from_latents(z)[:, None]
+            output = self.output(self.hidden(torch.relu(hidden))).float()
+        radius = k.norm(dim=-1).clamp(max=self.box_size // 2)
+        lower = radius.long().clamp(max=self.box_size // 2 - 1)
+        amplitude = torch.lerp(self.amplitude[lower], self.amplitude[lower + 1], radius - lower)
+        return torch.complex(output[..., 0] * amplitude, output[..., 1] * amplitude * sign)
+
+    def slices(
+        self,
+        z: Float[Tensor, "frames latent"],
+        rotation: Float[Tensor, "frames 3 3"],
+        frequency: Float[Tensor, "coefficients 2"],
+    ) -> Complex[Tensor, "frames coefficients"]:
+        """Central slices; see `Generator.slices`."""
+        slices = self.coefficients(z, slice_coordinates(rotation, frequency))
+        return slices if self.base is None else slices + self.base.slices(z, rotation, frequency)
+
+    @torch.no_grad()
+    def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
+        """Volumes [z, y, x]; see `Generator.volumes`."""
+        n = self.box_size
+        k = grid_frequency(n).to(z.device)
+        # The Nyquist planes have no partner on the grid; what lies beyond the ball was never seen.
+        inside = (k.norm(dim=-1) <= n // 2) & (k.abs() < n // 2).all(dim=-1)
+        grid = torch.zeros((len(z), n, n, n // 2 + 1), dtype=torch.complex64, device=z.device)
+        for state, half in zip(z, grid, strict=True):
+            parts = k[inside].split(_COORDINATES_AT_ONCE)
+            half[inside] = torch.cat([self.coefficients(state[None], part[None])[0] for part in parts])
+        volumes = fourier_to_volume(grid)
+        return volumes if self.base is None else volumes + self.base.volumes(z)

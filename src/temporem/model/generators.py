@@ -1,0 +1,34 @@
+"""What the rest of the system asks of a generator G_θ(z, ·), whatever it is made of."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+__all__ = ["Generator"]
+
+
+class Generator(nn.Module, ABC):
+    """A volume for every latent state.
+
+    Coefficients are those of `physics.lattice`: the orthonormal 2D transform of a projection is the central slice.
+    """
+
+    box_size: int
+    latent_dim: int
+
+    @abstractmethod
+    def slices(
+        self,
+        z: Float[Tensor, "frames latent"],
+        rotation: Float[Tensor, "frames 3 3"],
+        frequency: Float[Tensor, "coefficients 2"],
+    ) -> Complex[Tensor, "frames coefficients"]:
+        """Central slices of the volumes at z, across the beam for rotations A (a point p lands at A·p).
+
+        `frequency` is (kx, ky) in cycles per box. No CTF, no shift.
+        """
+
+    @abstractmethod
+    def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
+        """Volumes [z, y, x] whose plain voxel sums along the beam are the images."""

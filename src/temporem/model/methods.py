@@ -1,0 +1,86 @@
+"""The methods, put together from the same parts: with time (tempor) and without (cryodrgn)."""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Complex, Float, Int
+from torch import Tensor, nn
+
+from temporem.model.encoders import Encoder, LatentPath
+from temporem.model.features import FeatureExtractor
+from temporem.model.generators import Generator
+from temporem.model.priors import LatentPrior
+from temporem.physics.lattice import HalfDisc
+
+__all__ = ["DynamicalModel", "FramesLike", "MoviesLike"]
+
+
+class FramesLike(Protocol):
+    """Frames with known poses, whitened and centred."""
+
+    coefficients: Complex[Tensor, "frames coefficients"]
+    transfer: Float[Tensor, "frames coefficients"]
+    rotation: Float[Tensor, "frames 3 3"]
+
+
+class MoviesLike(Protocol):
+    """Where frames stand in their movies."""
+
+    rows: Int[Tensor, " frames"]
+    interval: Float[Tensor, "movies length"]
+    mask: Bool[Tensor, "movies length"]
+
+
+class DynamicalModel(nn.Module):
+    """A generator, a feature extractor, an encoder and a prior: everything a method is.
+
+    The paper's comparison of methods is one of encoders and priors: `tempor` has a `TemporalEncoder` and a prior over
+    paths; `cryodrgn` a `FrameEncoder` and N(0, I). Generator and feature extractor are the same.
+    """
+
+    def __init__(
+        self, generator: Generator, features: FeatureExtractor, encoder: Encoder, prior: LatentPrior
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.features = features
+        self.encoder = encoder
+        self.prior = prior
+
+    def infer(
+        self,
+        frames: FramesLike,
+        batch: MoviesLike,
+        lattice: HalfDisc,
+        noise: Float[Tensor, "movies length latent"],
+    ) -> LatentPath:
+        """A path of states of each movie, drawn with the noise given; zero noise gives the path of means."""
+        features = self.features(frames.coefficients, frames.transfer, frames.rotation, lattice)
+        padded = features.new_zeros((*batch.mask.shape, features.shape[-1]))
+        padded[batch.mask] = features
+        return self.encoder(padded, batch.interval, batch.mask, noise)
+
+    @torch.no_grad()
+    def posterior(
+        self,
+        frames: FramesLike,
+        batch: MoviesLike,
+        lattice: HalfDisc,
+        samples: int,
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "frames latent"], Float[Tensor, "frames latent"]]:
+        """Mean and marginal standard deviation of each frame's state.
+
+        The mean is the path of means; the variance, over z_{t−1} too, is that of sampled paths: the mean of the conditional
+        variances and the variance of the conditional means.
+        """
+        shape = (*batch.mask.shape, self.generator.latent_dim)
+        device = frames.rotation.device
+        mean = self.infer(frames, batch, lattice, torch.zeros(shape, device=device)).conditional.mean
+        paths = [
+            self.infer(frames, batch, lattice, torch.randn(shape, generator=generator).to(device)).conditional
+            for _ in range(samples)
+        ]
+        within = torch.stack([path.log_variance.exp() for path in paths]).mean(0)
+        between = torch.stack([path.mean for path in paths]).var(0, correction=0)
+        return mean[batch.mask], (within + between).sqrt()[batch.mask]

@@ -1,0 +1,112 @@
+"""Exact posterior of linear-Gaussian latent states along movies: the smoother of the linear cousin (DESIGN: known poses).
+
+Frame t of a movie tells of its state z_t by −½ zᵀ H_t z + b_tᵀ z; the prior is Ornstein–Uhlenbeck per dimension, or N(0, I) for
+each frame. The posterior's precision is block-tridiagonal, and so is its Cholesky factor.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["SmoothedStates", "smooth"]
+
+_LEAST_TRANSITION_VARIANCE = 1e-4
+"""Frames at equal times would have a prior without width."""
+
+
+@dataclass(frozen=True)
+class SmoothedStates:
+    """Posterior of the states of a batch of movies."""
+
+    mean: Float[Tensor, "movies frames latent"]
+    covariance: Float[Tensor, "movies frames latent latent"]
+    """Marginal, of each frame alone."""
+    evidence: Float[Tensor, " movies"]
+    """log p(X) less what does not depend on the latent model: ½ bᵀ μ − ½ log|Λ| + ½ log|Λ_prior|, in nats."""
+
+
+def smooth(
+    information: Float[Tensor, "movies frames latent latent"],
+    vector: Float[Tensor, "movies frames latent"],
+    interval: Float[Tensor, "movies frames"],
+    relaxation_time: Float[Tensor, " latent"] | None,
+    mask: Bool[Tensor, "movies frames"],
+) -> SmoothedStates:
+    """Smooth movies padded to one length; padded frames (mask False) come last and count for nothing.
+
+    `information` is H and `vector` b; `interval` is the time since the frame before (infinite at a first frame), in the
+    units of `relaxation_time`, for which None means a prior without time, N(0, I) for each frame.
+    """
+    information = information * mask[..., None, None]
+    vector = vector * mask[..., None]
+    decay, variance = _transitions(interval, relaxation_time, mask, vector)
+    # Prior precision of x_t: its own transition's, and that of the next frame given it.
+    diagonal = 1 / variance
+    diagonal[:, :-1] = diagonal[:, :-1] + decay[:, 1:] ** 2 / variance[:, 1:]
+    coupling = -decay / variance
+    blocks = information + torch.diag_embed(diagonal)
+    factors, whitened = _eliminate(blocks, coupling, vector)
+    mean, covariance = _substitute(factors, coupling, whitened)
+    log_determinant = 2 * factors.diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
+    evidence = 0.5 * ((vector * mean).sum((-2, -1)) - log_determinant - variance.log().sum((-2, -1)))
+    return SmoothedStates(mean, covariance, evidence)
+
+
+def _transitions(
+    interval: Float[Tensor, "movies frames"],
+    relaxation_time: Float[Tensor, " latent"] | None,
+    mask: Bool[Tensor, "movies frames"],
+    like: Float[Tensor, "movies frames latent"],
+) -> tuple[Float[Tensor, "movies frames latent"], Float[Tensor, "movies frames latent"]]:
+    """e^{−Δ/τ} and 1 − e^{−2Δ/τ} of the step into each frame."""
+    if relaxation_time is None:
+        return torch.zeros_like(like), torch.ones_like(like)
+    # Beyond 1e6 intervals nothing is remembered; an infinite one would give τ a gradient of 0 · ∞.
+    interval = interval.masked_fill(~mask, 1e6).clamp(max=1e6)
+    rate = interval[..., None] / relaxation_time
+    return torch.exp(-rate), (-torch.expm1(-2 * rate)).clamp(min=_LEAST_TRANSITION_VARIANCE)
+
+
+def _eliminate(
+    blocks: Float[Tensor, "movies frames latent latent"],
+    coupling: Float[Tensor, "movies frames latent"],
+    vector: Float[Tensor, "movies frames latent"],
+) -> tuple[Float[Tensor, "movies frames latent latent"], Float[Tensor, "movies frames latent"]]:
+    """Forward pass: lower Cholesky factors of the Schur complements, and L⁻¹ times the reduced vectors."""
+    factors: list[Tensor] = []
+    whitened: list[Tensor] = []
+    for t in range(blocks.shape[1]):
+        block, right = blocks[:, t], vector[:, t]
+        if t:
+            carried = torch.linalg.solve_triangular(factors[-1], torch.diag_embed(coupling[:, t]), upper=False)
+            block = block - carried.mT @ carried
+            right = right - (carried.mT @ whitened[-1][..., None])[..., 0]
+        factor = torch.linalg.cholesky(block)
+        factors.append(factor)
+        whitened.append(torch.linalg.solve_triangular(factor, right[..., None], upper=False)[..., 0])
+    return torch.stack(factors, 1), torch.stack(whitened, 1)
+
+
+def _substitute(
+    factors: Float[Tensor, "movies frames latent latent"],
+    coupling: Float[Tensor, "movies frames latent"],
+    whitened: Float[Tensor, "movies frames latent"],
+) -> tuple[Float[Tensor, "movies frames latent"], Float[Tensor, "movies frames latent latent"]]:
+    """Backward pass: means and marginal covariances."""
+    last = factors.shape[1] - 1
+    inverse = torch.cholesky_inverse(factors.flatten(0, 1)).unflatten(0, factors.shape[:2])
+    means: list[Tensor] = []
+    covariances: list[Tensor] = []
+    for t in range(last, -1, -1):
+        right = whitened[:, t]
+        covariance = inverse[:, t]
+        mean = torch.linalg.solve_triangular(factors[:, t].mT, right[..., None], upper=True)[..., 0]
+        if t < last:
+            gain = inverse[:, t] * coupling[:, t + 1, None, :]
+            mean = mean - (gain @ means[-1][..., None])[..., 0]
+            covariance = covariance + gain @ covariances[-1] @ gain.mT
+        means.append(mean)
+        covariances.append(covariance)
+    return torch.stack(means[::-1], 1), torch.stack(covariances[::-1], 1)
