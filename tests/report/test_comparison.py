@@ -51,5 +51,6 @@ def test_losses_finds_what_counts_and_what_changes() -> None:
 
 def test_settings_are_flattened_in_order_and_units_are_not_guessed() -> None:
     assert flat({"a": {"b": 1, "c": None}, "d": Path("x")}) == {"a.b": "1", "a.c": "—", "d": "x"}
+    assert flat({"noise": [0.123456, 2.0], "command": ["a", "b"]}) == {"noise": "0.1235 2", "command": "a b"}
     assert time_label({}) == "time"
     assert time_label({"time_unit": "seconds"}) == "time (seconds)"

@@ -37,7 +37,8 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
     parts += [_volumes(run, latents), _latents(latents, time_label(config)), _fit(run)]
-    parts.append(section("Settings", definitions(flat(config))))
+    settings = f"<details><summary>All of config.json</summary>{definitions(flat(config))}</details>"
+    parts.append(section("Settings", settings))
     path = run.path / "report.html"
     write_page(path, f"temporem: {run.path.name}", "\n".join(x for x in parts if x))
     return path

@@ -47,6 +47,8 @@ def losses(records: list[dict[str, Any]]) -> tuple[pd.DataFrame, list[str], str,
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:
     """A nested configuration as one level of names and texts, in its order."""
+    if isinstance(value, list | tuple):
+        return {prefix: " ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in value)}
     if not isinstance(value, Mapping):
         return {prefix: "—" if value is None else str(value)}
     entries: dict[str, str] = {}
