@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "write_json", "write_text"]
+__all__ = ["replacing", "reserve", "write_json", "write_text"]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that replaces it when the block ends without an error.
 
-    The temporary file has the same suffix, so that writers which choose a format by suffix choose the same one.
+    The temporary file has the same suffix, so that writers which choose a format by suffix choose the same
+    one. An OSError that names no file, or the temporary one, is given the name of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -28,8 +29,28 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+    except OSError as error:
+        # One without an error number would lose its words by being given a file's name.
+        if error.errno is not None and error.filename in (None, name, temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def reserve(descriptor: int, size: int, path: Path) -> None:
+    """Take the disk's first `size` bytes of the open file at `path` now, not when they are written.
+
+    Files written through a memory map need it: a disk found full through the map kills the process.
+
+    Raises OSError, naming `path`, where there is no room. Does nothing on systems without posix_fallocate.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            error.filename = str(path)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,3 +1,6 @@
+import errno
+import os
+import tempfile
 from dataclasses import replace
 
 import mrcfile
@@ -84,6 +87,17 @@ def test_chunks_and_the_temporary_file_change_nothing(monkeypatch):
     assert len(told) == 8
     np.testing.assert_allclose(parts.coefficients, whole.coefficients, atol=1e-5)
     np.testing.assert_allclose(parts.noise_variance, whole.noise_variance, rtol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve room on the disk")
+def test_a_disk_too_full_for_the_temporary_file_is_an_error(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(preprocessing, "BYTES_IN_MEMORY", 1000)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=tempfile.gettempdir()):
+        prepare_frames(movie_set(noise(9, 32, "white")), PreprocessingOptions())
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,3 +205,17 @@ def test_an_empty_folder_is_filled(options: SimulationOptions, tmp_path: Path) -
     (tmp_path / "movies").mkdir()
     simulate(options, tmp_path / "movies")
     assert isinstance(Truth.load(tmp_path / "movies").states, pd.DataFrame)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve room on the disk")
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    options: SimulationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # The images are written through a memory map, where a full disk would be the end of the process.
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        simulate(options, tmp_path / "movies")
+    assert list(tmp_path.iterdir()) == []

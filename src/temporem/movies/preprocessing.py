@@ -1,9 +1,9 @@
 """From images as stored to the Fourier coefficients a model is fitted to."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from temporem.errors import UserError
+from temporem.files import reserve
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.noise import CornerNoise, windowed_noise_variance
 from temporem.movies.normalising import read_normalised
@@ -189,7 +190,5 @@ def _room_for(rows: int, columns: int) -> npt.NDArray[np.complex64]:
     if rows * columns * 8 <= BYTES_IN_MEMORY:
         return np.empty((rows, columns), dtype=np.complex64)
     with tempfile.TemporaryFile(prefix="temporem-") as file:
-        if hasattr(os, "posix_fallocate"):
-            # All of it now: a full disk met later, through the map, would kill the process.
-            os.posix_fallocate(file.fileno(), 0, rows * columns * 8)
+        reserve(file.fileno(), rows * columns * 8, Path(tempfile.gettempdir()))
         return np.memmap(file, dtype=np.complex64, mode="w+", shape=(rows, columns))

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from temporem.errors import UserError
-from temporem.files import write_json
+from temporem.files import reserve, write_json
 from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.writing import write_movies_star, write_mrcs
@@ -143,6 +143,8 @@ def _write_clean(path: Path, truth: Truth, optics: ContrastTransfer | None, padd
     """Every image without noise, memory-mapped in `path`."""
     n, pixel_size = truth.box_size, truth.pixel_size_in_angstroms
     clean = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(truth), n, n))
+    with path.open("r+b") as file:
+        reserve(file.fileno(), path.stat().st_size, path)
     rotation = torch.from_numpy(truth.rotation)
     shift = torch.from_numpy(truth.translation_in_angstroms) / pixel_size
     order = np.argsort(truth.conformation, kind="stable")

@@ -1,0 +1,51 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from temporem.files import replacing, reserve, write_json, write_text
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    with pytest.raises(FileNotFoundError), replacing(path) as temporary:
+        (tmp_path / "missing").rename(temporary)
+    assert path.read_text() == "old"
+    assert [x.name for x in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").touch()
+    write_text(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_an_error_of_the_disk_names_the_file_that_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match=r"a\.txt"), replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"'.*/a\.txt'"), replacing(path) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    with pytest.raises(OSError, match=r"another\.txt"), replacing(path):
+        raise OSError(errno.ENOENT, "No such file", "another.txt")
+    with pytest.raises(OSError, match="8 requested and 4 written"), replacing(path):
+        raise OSError("8 requested and 4 written")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve")
+def test_reserved_bytes_are_taken_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "map"
+    with path.open("wb") as file:
+        reserve(file.fileno(), 100_000, path)
+    assert path.stat().st_blocks * 512 >= 100_000
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with path.open("wb") as file, pytest.raises(OSError, match="map"):
+        reserve(file.fileno(), 100_000, path)
