@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_adenylate_kinase_opens() -> None:
     moved = route.trajectory[:, anchors] - route.trajectory[0, anchors]
     assert np.sqrt((moved**2).sum(-1).mean(-1))[-1] == pytest.approx(6.8, abs=0.1)
     assert route.structure.b_factors.std() > 5
+
+
+def test_nothing_is_said_of_mdanalysis_own_plans() -> None:
+    """Its reader of DCD files warns users of what is meant for programmers; in a process of its own."""
+    pytest.importorskip("MDAnalysisTests")
+    code = (
+        "from temporem.simulation.molecules import AdenylateKinase, read_route;"
+        "assert len(read_route(AdenylateKinase('name CA')).trajectory) == 98"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == done.stdout == ""
 
 
 def test_contact_b_factors_are_higher_outside() -> None:

@@ -39,10 +39,10 @@ def read_trajectory(
     for path in (topology, *trajectories):
         if not Path(path).is_file():
             raise UserError(f"There is no file {path}: check the path.")
+    mdanalysis = _mdanalysis()
     # MDAnalysis warns of whatever a topology lacks; what matters is checked below.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mdanalysis = _mdanalysis()
         try:
             universe = mdanalysis.Universe(str(topology), *map(str, trajectories))
             atoms = universe.select_atoms(selection)
@@ -74,12 +74,16 @@ def contact_b_factors(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.flo
 
 
 def _mdanalysis() -> Any:
-    try:
-        import MDAnalysis
-    except ImportError:
-        raise UserError(
-            'Trajectories need MDAnalysis, which is not installed: run pip install "temporem[trajectories]".'
-        ) from None
+    # Importing it shows its DeprecationWarnings to everyone, by a filter that must not outlive the import.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import MDAnalysis
+        except ImportError:
+            raise UserError(
+                "Trajectories need MDAnalysis, which is not installed: "
+                'run pip install "temporem[trajectories]".'
+            ) from None
     return MDAnalysis
 
 
