@@ -35,8 +35,9 @@ class Images(Protocol):
 class MovieSet:
     """Frames in the order of the input's rows, and the movies they belong to.
 
-    Every per-frame array has one entry per image. Rotations A are (frames, 3, 3) with a point p of the molecule landing
-    at A·p + t, and translations t (frames, 2) are (x, y) in Å: RELION's `rlnOriginX/YAngst` = −t.
+    Every per-frame array has one entry per image. Rotations A are (frames, 3, 3) with a point p of the
+    molecule landing at A·p + t, and translations t (frames, 2) are (x, y) in Å: RELION's
+    `rlnOriginX/YAngst` = −t.
     """
 
     images: Images
@@ -69,7 +70,7 @@ class MovieSet:
             yield movie_id, order[starts[index] : starts[index + 1]]
 
     def shuffled(self, seed: int) -> "MovieSet":
-        """The same frames with their order permuted at random within each movie: the null for the value of time."""
+        """Frames with their order permuted at random within each movie: the null for the value of time."""
         generator = np.random.default_rng(seed)
         frame, time = self.frame.copy(), self.time.copy()
         for _, rows in self.rows_by_movie():
