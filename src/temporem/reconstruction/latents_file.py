@@ -45,8 +45,8 @@ def read_latents(path: Path) -> pd.DataFrame:
         missing = [name for name in (*FRAME_COLUMNS, "z1", "sd1") if name not in table]
         if missing:
             raise ValueError(f"no column {missing[0]}")
-        kinds = {"image": np.int64, "frame": np.int64, "time": np.float64}
-        kinds |= {name: np.float32 for name in table if name not in FRAME_COLUMNS}
+        kinds = dict.fromkeys(map(str, table.columns), "float32")
+        kinds |= {"image": "int64", "movie": "str", "frame": "int64", "time": "float64"}
         return table.astype(kinds)
     except (OSError, ValueError) as error:
         raise UserError(

@@ -29,8 +29,7 @@ def losses_figure(metrics: pd.DataFrame, terms: Sequence[str], step: str, stage:
             values = part[[step, term]].dropna()
             axis.plot(values[step], values[term], color=colour, linewidth=1.2, label=str(name))
         axis.set(title=term.replace("_", " "), xlabel=step)
-        values = metrics[term].dropna().to_numpy(np.float64)
-        low, high = np.nanquantile(values, [0, 0.97])
+        low, high = np.quantile(metrics[term].dropna().to_numpy(np.float64), [0, 0.97])
         margin = 0.08 * (high - low) or 1.0
         axis.set_ylim(low - margin, high + margin)
     for axis in axes.flat[len(terms) :]:
