@@ -96,12 +96,9 @@ def read_cryodrgn_ctf(path: Path, number_of_images: int, box_size: int) -> tuple
     edges = values[:, 0] * values[:, 1]
     if not np.allclose(edges, edges[0], rtol=1e-6):
         raise UserError(f"{path} gives images of different box or pixel size; bring them to one.")
-    u, v, angle, voltage, aberration, contrast, phase = (
-        torch.from_numpy(column.astype(np.float32)) for column in values[:, 2:].T
-    )
-    ctf = ContrastTransfer(
-        u, v, angle.deg2rad(), voltage, aberration, contrast, phase.deg2rad(), torch.zeros(number_of_images)
-    )
+    u, v, angle, voltage, aberration, contrast, phase = values[:, 2:].T
+    columns = (u, v, np.deg2rad(angle), voltage, aberration, contrast, np.deg2rad(phase), np.zeros_like(u))
+    ctf = ContrastTransfer(*(torch.from_numpy(column.astype(np.float32)) for column in columns))
     return ctf, float(edges[0]) / box_size
 
 
