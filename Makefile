@@ -15,7 +15,7 @@ test: .venv/with-test
 
 # What needs a browser, another program's environment or minutes of fitting.
 test-external: .venv/with-test
-	$(BIN)/python -m pytest -m external --durations=10
+	$(BIN)/python -m pytest -m external --exitfirst --durations=10
 
 lint: .venv/with-test
 	$(BIN)/ruff check
