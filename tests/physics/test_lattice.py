@@ -57,7 +57,7 @@ def test_a_prefix_of_the_coefficients_is_a_smaller_half_disc():
     large = half_disc(32)
     for radius in (1, 5, 16):
         small = half_disc(32, radius)
-        assert large.count_within(float(radius)) == len(small)
+        assert large.count_within(radius) == len(small)
         torch.testing.assert_close(large.frequency[: len(small)], small.frequency)
         assert torch.equal(large.index[: len(small)], small.index)
 

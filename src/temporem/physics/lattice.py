@@ -36,7 +36,7 @@ class HalfDisc:
     def __len__(self) -> int:
         return len(self.shell)
 
-    def count_within(self, radius: float) -> int:
+    def count_within(self, radius: int | float) -> int:
         """Number of leading coefficients with |k| ≤ radius."""
         return int((self.frequency.norm(dim=-1) <= radius + 1e-6).sum())
 
