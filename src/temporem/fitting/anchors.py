@@ -66,7 +66,9 @@ def fit_anchors(
     """
     spread = float(torch.einsum("fi,ij,fj->f", z - z.mean(0), metric, z - z.mean(0)).mean().sqrt())
     metric = metric / max(spread, 1e-6) ** 2
-    cells = _accumulate_cells(store, z, metric, anchor_count(store.lattice.box_size, len(store)), seed, advance)
+    cells = _accumulate_cells(
+        store, z, metric, anchor_count(store.lattice.box_size, len(store)), seed, advance
+    )
     first, second = cells.halves
     shells = store.lattice.radius + 1
     power = signal_power(zip(first, second, strict=True), shells)

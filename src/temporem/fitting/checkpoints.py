@@ -17,12 +17,12 @@ __all__ = ["has_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 def save_checkpoint(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write checkpoint `name`; the old one of that name stays whole until the new one is."""
-    file = f"{name}-{facts_digest(facts)}.safetensors"
+    file = f"{name}.{facts_digest(facts)}.safetensors"
     with replacing(folder / file) as temporary:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
     digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
     write_json(folder / f"{name}.json", {"tensors": file, "sha256": digest, "facts": facts})
-    for old in folder.glob(f"{name}-*.safetensors"):
+    for old in folder.glob(f"{name}.*.safetensors"):
         if old.name != file:
             old.unlink()
 

@@ -6,15 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.fitting.frames import FrameStore, MovieBatch
+from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import path_divergence
+from temporem.model.batches import MovieBatch
 from temporem.model.encoders import Encoder
 from temporem.model.features import SubspaceFeatures
 from temporem.model.priors import LatentPrior
 
 __all__ = ["start_encoder"]
 
-STEPS = 600
+STEPS = 200
 LEARNING_RATE = 3e-3
 FRAMES_PER_BATCH = 1024
 
@@ -62,8 +63,6 @@ def _prepare(
     Float[Tensor, "movies length latent"],
 ]:
     frames = store.frames(batch.rows)
-    told = features.subspace.information(
-        frames.coefficients, frames.transfer, frames.rotation, store.lattice
-    )
+    told = features.subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
     inputs = features(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
     return batch, batch.pad(inputs), batch.pad(told.matrix), batch.pad(told.vector)

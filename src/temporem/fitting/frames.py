@@ -1,53 +1,24 @@
-"""The frames as the objective sees them: whitened, centred, with their transfer functions, in batches of whole movies."""
+"""The frames as the objective sees them: whitened, centred, in batches of whole movies."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.movies.movie_set import MovieSet
-from temporem.movies.reading import require_poses
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
+from temporem.movies.reading import require_poses
 from temporem.physics.ctf import contrast_transfer_function
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.shifts import phase_shift
 
-__all__ = ["FrameBatch", "FrameStore", "MovieBatch"]
+__all__ = ["FrameStore"]
 
 _ROWS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """Frames with known poses: X = transfer · slice + unit noise."""
-
-    coefficients: Complex[Tensor, "frames coefficients"]
-    """Over the noise's standard deviation, shift undone."""
-    transfer: Float[Tensor, "frames coefficients"]
-    """CTF over the noise's standard deviation."""
-    rotation: Float[Tensor, "frames 3 3"]
-
-
-@dataclass(frozen=True)
-class MovieBatch:
-    """Where the frames of some movies stand, padded to the longest."""
-
-    rows: Int[Tensor, " frames"]
-    """Rows of the real frames, movie by movie in order of time."""
-    interval: Float[Tensor, "movies length"]
-    """Time since the frame before, in usual frame intervals; infinite at a first frame."""
-    mask: Bool[Tensor, "movies length"]
-    """True at real frames."""
-
-    def pad(self, values: Float[Tensor, "frames *rest"]) -> Float[Tensor, "movies length *rest"]:
-        """Put per-frame values in their places; zero elsewhere."""
-        padded = values.new_zeros((*self.mask.shape, *values.shape[1:]))
-        padded[self.mask] = values
-        return padded
 
 
 class FrameStore:
@@ -60,9 +31,7 @@ class FrameStore:
         require_poses(movies)
         self._coefficients = torch.from_numpy(np.asarray(prepared.coefficients))
         self._rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
-        self._shift = torch.from_numpy(
-            np.asarray(translation_in_pixels(movies, prepared), dtype=np.float32)
-        )
+        self._shift = torch.from_numpy(np.asarray(translation_in_pixels(movies, prepared), dtype=np.float32))
         shell = prepared.half_disc.shell
         # The window takes noise but no signal, and ties neighbouring coefficients: as much is known as from independent
         # coefficients with the noise there was before it.
@@ -110,9 +79,7 @@ class FrameStore:
         flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
         return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
 
-    def epoch(
-        self, frames_per_batch: int, generator: torch.Generator | None = None
-    ) -> Iterator[MovieBatch]:
+    def epoch(self, frames_per_batch: int, generator: torch.Generator | None = None) -> Iterator[MovieBatch]:
         """All movies once, in batches of about so many frames (at least one movie); in random order with a generator."""
         count = len(self.movie_rows)
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from temporem.fitting.frames import FrameBatch, MovieBatch
+from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.encoders import LatentPath
 from temporem.model.methods import DynamicalModel
 from temporem.model.priors import LatentPrior

@@ -25,7 +25,7 @@ class FittingOptions:
     """Seed of everything random; the same seed on the same machine gives the same result."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    epochs: int = 16
+    epochs: int = 8
     """Passes over the frames; tempor spends the first half on pretraining its no-time baseline."""
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
@@ -39,11 +39,11 @@ class FittingOptions:
     """Residual hidden layers of the generator."""
     encoding: EncodingKind = "gaussian"
     """Encoding of Fourier coordinates: gaussian, or positional (paper, Eq. 12)."""
-    frames_per_batch: int = 128
+    frames_per_batch: int = 40
     """Frames in a step of the optimiser, rounded to whole movies."""
     coefficients_per_step: float = 0.4
     """Random part of the Fourier coefficients that a step looks at."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     """Of Adam, at the start; it falls to zero along a half cosine in each stage."""
     beta: float = 1.0
     """Weight of the KL term; 1 makes the objective a bound on the likelihood."""

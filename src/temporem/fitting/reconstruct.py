@@ -29,8 +29,6 @@ from temporem.reconstruction.run import Run
 
 __all__ = ["reconstruct"]
 
-BASELINE_ROUNDS, TEMPORAL_ROUNDS = 2, 1
-"""Of the subspace; a baseline alone gets the sum, as it gets all epochs."""
 SAMPLES = 32
 """Paths drawn for the marginal standard deviations."""
 
@@ -59,20 +57,22 @@ def reconstruct(
         "preprocessing": asdict(preprocessing),
         "fitting": asdict(fitting),
     }
-    run = _open(output, asked) if resume else Run.create(output, asked)
+    if not resume:
+        Run.check_free(output)
     console.print(f"Computing on {describe_device(device)}")
     with progress("Preparing images", len(movies)) as advance:
         prepared = prepare_frames(movies, preprocessing, advance)
+    run = _open(output, asked) if resume else Run.create(output, asked)
     store = FrameStore(movies, prepared, device)
     _describe(run, movies, prepared, device, store)
     consensus = _consensus(run, store, prepared)
     stages = _stages(fitting)
     model: DynamicalModel | None = None
-    for stage, (temporal, epochs, rounds) in stages.items():
+    for stage, (temporal, epochs) in stages.items():
         if any(has_checkpoint(run.checkpoints_path, f"{later}-start") for later in _after(stage, stages)):
             continue
         seed = _seed(fitting.seed, stage)
-        model = _started(run, store, consensus, fitting, model, stage, temporal, rounds, seed)
+        model = _started(run, store, consensus, fitting, model, stage, temporal, seed)
         _train(run, model, store, fitting, stage, epochs, seed)
     if model is None:
         raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
@@ -80,18 +80,15 @@ def reconstruct(
     return run
 
 
-def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int, int]]:
-    """Name → (temporal, epochs, rounds of the subspace)."""
+def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
+    """Name → (temporal, epochs)."""
     if fitting.method == "cryodrgn":
-        return {"baseline": (False, fitting.epochs, BASELINE_ROUNDS + TEMPORAL_ROUNDS)}
+        return {"baseline": (False, fitting.epochs)}
     first = fitting.epochs // 2
-    return {
-        "baseline": (False, first, BASELINE_ROUNDS),
-        "temporal": (True, fitting.epochs - first, TEMPORAL_ROUNDS),
-    }
+    return {"baseline": (False, first), "temporal": (True, fitting.epochs - first)}
 
 
-def _after(stage: str, stages: dict[str, tuple[bool, int, int]]) -> list[str]:
+def _after(stage: str, stages: dict[str, tuple[bool, int]]) -> list[str]:
     names = list(stages)
     return names[names.index(stage) + 1 :]
 
@@ -105,9 +102,11 @@ def _open(output: Path, asked: dict[str, Any]) -> Run:
     run = Run.open(output)
     for name, value in asked.items():
         was = run.configured(name)
-        if was == value or name == "input" and Path(was) == Path(value):
+        if was == value or (name == "input" and Path(was) == Path(value)):
             continue
-        different = [key for key in value if was.get(key) != _text(value[key])] if isinstance(value, dict) else []
+        different = (
+            [key for key in value if was.get(key) != _text(value[key])] if isinstance(value, dict) else []
+        )
         if different or not isinstance(value, dict):
             what = ", ".join(f"--{key.replace('_', '-')}" for key in different) or "the movies"
             raise UserError(
@@ -156,7 +155,6 @@ def _started(
     before: DynamicalModel | None,
     stage: str,
     temporal: bool,
-    rounds: int,
     seed: int,
 ) -> DynamicalModel:
     """The model at the start of a stage, from its checkpoint where there is one."""
@@ -168,7 +166,7 @@ def _started(
         model.load_state_dict(tensors)
         return model.to(store.device)
     generator = torch.Generator().manual_seed(seed)
-    model = warm_start(store, consensus, fitting, before, temporal, rounds, generator)
+    model = warm_start(store, consensus, fitting, before, temporal, generator)
     save_checkpoint(
         run.checkpoints_path, name, model.state_dict(), {"generator": describe_generator(model.generator)}
     )

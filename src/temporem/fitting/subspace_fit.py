@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.fitting.frames import FrameStore, MovieBatch
+from temporem.fitting.frames import FrameStore
+from temporem.model.batches import MovieBatch
 from temporem.model.smoothing import SmoothedStates, smooth
 from temporem.model.subspace import LinearSubspace
 from temporem.physics.volumes import fourier_to_volume, volume_to_fourier
@@ -17,7 +18,7 @@ __all__ = [
     "SubspacePosterior",
     "coarse_volume",
     "fit_subspace",
-    "standardise",
+    "order_components",
     "start_subspace",
     "subspace_posterior",
     "subspace_radius",
@@ -27,8 +28,8 @@ RESOLUTION_IN_ANGSTROMS = 16.0
 """Of the subspace: motions of domains show at it, and noise is low."""
 START = 0.1
 """Amplitude of the random components at the start, relative to the consensus."""
-LEARNING_RATE = 0.1
-"""Of Adam, relative to the rms of the consensus."""
+RELATIVE_SCALE = 0.2
+"""Prior standard deviation of the components' voxels, relative to the rms of the consensus."""
 TIME_LEARNING_RATE = 0.05
 """Of Adam, for the logarithms of the relaxation times."""
 FRAMES_PER_BATCH = 200
@@ -74,26 +75,29 @@ def fit_subspace(
     store: FrameStore,
     relaxation_time: Float[Tensor, " latent"] | None,
     epochs: int,
+    learning_rate: float,
     generator: torch.Generator,
     advance: Callable[[int, str], None],
 ) -> Float[Tensor, " latent"] | None:
-    """Ascend the marginal likelihood by Adam; returns the relaxation times found (None goes in and comes out for no time).
+    """Ascend the marginal likelihood by Adam, with a Gaussian prior on the components' voxels.
 
-    `advance` is told of each epoch.
+    Returns the relaxation times found; None, no time, goes in and comes out. `learning_rate` is relative to the
+    rms of the consensus, and falls to a tenth. `advance` is told of each epoch.
     """
     scale = float(subspace.parts[0].detach().square().mean().sqrt())
     log_time = None if relaxation_time is None else relaxation_time.log().requires_grad_()
-    groups = [{"params": [subspace.parts], "lr": LEARNING_RATE * scale}]
+    groups = [{"params": [subspace.parts], "lr": learning_rate * scale}]
     if log_time is not None:
         groups.append({"params": [log_time], "lr": TIME_LEARNING_RATE})
     optimiser = torch.optim.Adam(groups)
     for epoch in range(epochs):
         total = 0.0
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * scale * max(0.1, 1 - epoch / epochs)
+        optimiser.param_groups[0]["lr"] = learning_rate * scale * max(0.1, 1 - epoch / epochs)
         for batch in store.epoch(FRAMES_PER_BATCH, generator):
             time = None if log_time is None else log_time.exp()
             squared, states = _states(subspace, store, batch, time)
-            loss = (0.5 * squared - states.evidence.sum()) / len(batch.rows)
+            moving = subspace.parts[1:].square().sum() / (RELATIVE_SCALE * scale) ** 2
+            loss = (0.5 * squared - states.evidence.sum()) / len(batch.rows) + 0.5 * moving / len(store)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -132,15 +136,12 @@ def subspace_posterior(
 
 
 @torch.no_grad()
-def standardise(subspace: LinearSubspace, posterior: SubspacePosterior) -> None:
-    """Change the basis so that states have mean 0 and covariance I over the data, and components are orthogonal volumes."""
-    centre = posterior.mean.mean(0)
-    spread = posterior.mean - centre
-    covariance = spread.T @ spread / len(spread) + posterior.covariance.mean(0)
-    root = torch.linalg.cholesky(covariance)
+def order_components(subspace: LinearSubspace) -> None:
+    """Turn the basis so that components are orthogonal volumes, those that move most first.
+
+    A turn leaves the likelihood, the prior of the states and that of the components as they are.
+    """
     parts = subspace.parts.data
-    moving = torch.einsum("jzyx,jk->kzyx", parts[1:], root.to(parts))
-    gram = torch.einsum("jzyx,kzyx->jk", moving, moving)
-    axes = torch.linalg.eigh(gram).eigenvectors.flip(-1)
-    parts[0] += torch.einsum("jzyx,j->zyx", parts[1:], centre.to(parts))
-    parts[1:] = torch.einsum("jzyx,jk->kzyx", moving, axes)
+    moving = parts[1:].flatten(1)
+    axes = torch.linalg.eigh(moving @ moving.T).eigenvectors.flip(-1)
+    parts[1:] = torch.einsum("jzyx,jk->kzyx", parts[1:], axes)

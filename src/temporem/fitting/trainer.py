@@ -80,9 +80,9 @@ class Trainer:
         for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
             frames = self.store.frames(batch.rows)
             chosen = self._choose_coefficients()
-            noise = torch.randn(
-                (*batch.mask.shape, self.options.latent_dim), generator=self.generator
-            ).to(self.store.device)
+            noise = torch.randn((*batch.mask.shape, self.options.latent_dim), generator=self.generator).to(
+                self.store.device
+            )
             bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
             loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows)
             self._guard(loss)
@@ -125,9 +125,7 @@ class Trainer:
                 {key: value for key, value in group.items() if key != "params"}
                 for group in self.optimiser.param_groups
             ],
-            "schedule": {
-                key: value for key, value in self.schedule.state_dict().items() if _is_plain(value)
-            },
+            "schedule": {key: value for key, value in self.schedule.state_dict().items() if _is_plain(value)},
         }
         save_checkpoint(self.folder, self.stage, tensors, facts)
 

@@ -13,11 +13,12 @@ from temporem.fitting.options import FittingOptions
 from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
     fit_subspace,
-    standardise,
+    order_components,
     start_subspace,
     subspace_posterior,
     subspace_radius,
 )
+from temporem.fitting.threads import one_thread
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.model.encoders import Encoder, FrameEncoder, TemporalEncoder
 from temporem.model.features import FeatureExtractor, ImageFeatures, SubspaceFeatures
@@ -32,8 +33,10 @@ from temporem.reconstruction.masking import solvent_mask
 
 __all__ = ["Consensus", "assemble", "find_consensus", "warm_start"]
 
-SUBSPACE_EPOCHS = 8
-"""In each round; rounds are separated by a change to a better-conditioned basis."""
+FIRST_EPOCHS, FIRST_RATE = 12, 0.1
+"""Of the subspace, from noise."""
+MORE_EPOCHS, MORE_RATE = 6, 0.04
+"""Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
 ENCODER_WIDTH = 64
 FEATURE_RADIUS = 16
 """Fourier radius that `ImageFeatures` reads, in pixels."""
@@ -117,12 +120,11 @@ def warm_start(
     options: FittingOptions,
     baseline: DynamicalModel | None,
     temporal: bool,
-    rounds: int,
     generator: torch.Generator,
 ) -> DynamicalModel:
-    """A model to train: assembled, the parts shared with `baseline` copied from it (paper, Sec. 4.2), the rest started.
+    """Return a model to train: assembled, and started from the data.
 
-    `rounds` is how many times the subspace is fitted for `SUBSPACE_EPOCHS`.
+    The parts shared with `baseline` are copied from it (paper, Sec. 4.2); a temporal model refines them.
     """
     box = store.lattice.box_size
     base: Generator | None = None
@@ -141,7 +143,7 @@ def warm_start(
             base_generator = model.generator.base
             base_generator.place(base_generator.anchors, one, base_generator.metric, 1.0)
     if isinstance(model.features, SubspaceFeatures):
-        _start_from_subspace(model, model.features, store, consensus, options, baseline, rounds, generator)
+        _start_from_subspace(model, model.features, store, consensus, options, baseline, generator)
     return model
 
 
@@ -152,35 +154,35 @@ def _start_from_subspace(
     consensus: Consensus,
     options: FittingOptions,
     baseline: DynamicalModel | None,
-    rounds: int,
     generator: torch.Generator,
 ) -> None:
     subspace = features.subspace
     time: Tensor | None = None
     if isinstance(model.encoder, TemporalEncoder):
         time = torch.full((options.latent_dim,), START_RELAXATION_TIME, device=store.device)
+    rounds = [(MORE_EPOCHS, MORE_RATE)]
     if baseline is None:
         start_subspace(subspace, consensus.volume, generator)
+        rounds = [(FIRST_EPOCHS, FIRST_RATE)]
+        if options.method == "cryodrgn":
+            rounds.append((MORE_EPOCHS, MORE_RATE))
     found = time
     subspace.requires_grad_(True)
-    with progress("Linear subspace", rounds * SUBSPACE_EPOCHS) as advance:
-        for index in range(rounds):
-            found = fit_subspace(subspace, store, time, SUBSPACE_EPOCHS, generator, advance)
-            # A network that was fitted in this basis keeps it.
-            if baseline is None and index < rounds - 1:
-                standardise(subspace, subspace_posterior(subspace, store, found))
+    with progress("Linear subspace", sum(epochs for epochs, _ in rounds)) as advance:
+        for epochs, rate in rounds:
+            found = fit_subspace(subspace, store, time, epochs, rate, generator, advance)
     subspace.requires_grad_(False)
-    states = subspace_posterior(subspace, store, found)
+    # A network that was fitted in this basis keeps it.
     if baseline is None:
-        standardise(subspace, states)
-        states = subspace_posterior(subspace, store, found)
+        order_components(subspace)
+    states = subspace_posterior(subspace, store, found)
     _place_anchors(model, subspace, states.mean.to(store.device), store, consensus, options)
     if isinstance(model.encoder, TemporalEncoder) and found is not None:
         with torch.no_grad():
             model.encoder.log_relaxation_time.copy_(found.log())
             if isinstance(model.prior, OrnsteinUhlenbeck):
                 model.prior.log_relaxation_time.copy_(found.log())
-    with progress("Encoder", STEPS) as advance:
+    with one_thread(), progress("Encoder", STEPS) as advance:
         start_encoder(model.encoder, model.prior, features, store, generator, advance)
 
 

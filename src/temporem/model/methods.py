@@ -1,34 +1,18 @@
 """The methods, put together from the same parts: with time (tempor) and without (cryodrgn)."""
 
-from typing import Protocol
-
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.encoders import Encoder, LatentPath
 from temporem.model.features import FeatureExtractor
 from temporem.model.generators import Generator
 from temporem.model.priors import LatentPrior
 from temporem.physics.lattice import HalfDisc
 
-__all__ = ["DynamicalModel", "FramesLike", "MoviesLike"]
+__all__ = ["DynamicalModel"]
 
-
-class FramesLike(Protocol):
-    """Frames with known poses, whitened and centred."""
-
-    coefficients: Complex[Tensor, "frames coefficients"]
-    transfer: Float[Tensor, "frames coefficients"]
-    rotation: Float[Tensor, "frames 3 3"]
-
-
-class MoviesLike(Protocol):
-    """Where frames stand in their movies."""
-
-    rows: Int[Tensor, " frames"]
-    interval: Float[Tensor, "movies length"]
-    mask: Bool[Tensor, "movies length"]
 
 
 class DynamicalModel(nn.Module):
@@ -49,22 +33,21 @@ class DynamicalModel(nn.Module):
 
     def infer(
         self,
-        frames: FramesLike,
-        batch: MoviesLike,
+        frames: FrameBatch,
+        batch: MovieBatch,
         lattice: HalfDisc,
         noise: Float[Tensor, "movies length latent"],
     ) -> LatentPath:
         """A path of states of each movie, drawn with the noise given; zero noise gives the path of means."""
         features = self.features(frames.coefficients, frames.transfer, frames.rotation, lattice)
-        padded = features.new_zeros((*batch.mask.shape, features.shape[-1]))
-        padded[batch.mask] = features
-        return self.encoder(padded, batch.interval, batch.mask, noise)
+        path: LatentPath = self.encoder(batch.pad(features), batch.interval, batch.mask, noise)
+        return path
 
     @torch.no_grad()
     def posterior(
         self,
-        frames: FramesLike,
-        batch: MoviesLike,
+        frames: FrameBatch,
+        batch: MovieBatch,
         lattice: HalfDisc,
         samples: int,
         generator: torch.Generator,

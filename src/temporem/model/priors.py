@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from temporem.model.gaussian import DiagonalGaussian
 
-__all__ = ["GatedTransition", "LatentPrior", "OrnsteinUhlenbeck", "PriorKind", "StandardNormal", "build_prior"]
+__all__ = [
+    "GatedTransition",
+    "LatentPrior",
+    "OrnsteinUhlenbeck",
+    "PriorKind",
+    "StandardNormal",
+    "build_prior",
+]
 
 PriorKind = Literal["standard", "ou", "gated"]
 

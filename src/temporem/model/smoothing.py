@@ -80,7 +80,9 @@ def _eliminate(
     for t in range(blocks.shape[1]):
         block, right = blocks[:, t], vector[:, t]
         if t:
-            carried = torch.linalg.solve_triangular(factors[-1], torch.diag_embed(coupling[:, t]), upper=False)
+            carried = torch.linalg.solve_triangular(
+                factors[-1], torch.diag_embed(coupling[:, t]), upper=False
+            )
             block = block - carried.mT @ carried
             right = right - (carried.mT @ whitened[-1][..., None])[..., 0]
         factor = torch.linalg.cholesky(block)

@@ -58,14 +58,19 @@ class Run:
 
         Raises UserError where the folder holds a run already, or something else.
         """
+        cls.check_free(path)
+        write_json(path / CONFIG, plain(config))
+        return cls(path)
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise UserError where a run cannot be made: the folder holds one already, or something else."""
         if (path / CONFIG).exists():
             raise UserError(
                 f"{path} already holds a run: choose another folder, or continue it with --resume."
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is not an empty folder: choose another for the run.")
-        write_json(path / CONFIG, plain(config))
-        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "Run":

@@ -1,0 +1,84 @@
+"""What time is worth: tempor against its own no-time baseline with as many updates, and with shuffled frames.
+
+    python benchmarks/value_of_time.py OUT SIMULATION [SIMULATION …]
+
+Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets three runs with default options: `tempor`,
+`cryodrgn`, and `shuffled` (tempor on the same frames with their order permuted at random within each movie), their
+evaluations, and a line in OUT/table.md. Finished runs are kept, so that an interrupted benchmark goes on.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from temporem.files import write_text
+from temporem.movies.reading import ReadingOptions, read_movies
+
+FRAMES, REFERENCE_FRAMES = 150, 60
+
+
+def main() -> None:
+    out, simulations = Path(sys.argv[1]), [Path(x) for x in sys.argv[2:]]
+    rows = []
+    for simulation in simulations:
+        folder = out / simulation.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for arm in ("tempor", "cryodrgn", "shuffled"):
+            run = folder / arm
+            seconds = reconstruct(simulation, run, arm)
+            rows += scores(evaluate(simulation, run, arm == "tempor"), simulation.name, arm, seconds)
+        write_text(out / "table.md", pd.DataFrame(rows).to_markdown(index=False, floatfmt=".2f") + "\n")
+        write_text(out / "table.csv", pd.DataFrame(rows).to_csv(index=False))
+
+
+def reconstruct(simulation: Path, run: Path, arm: str) -> float:
+    took = run.with_suffix(".seconds")
+    if not took.exists():
+        options = ["--method", "cryodrgn" if arm == "cryodrgn" else "tempor"]
+        if arm == "shuffled":
+            options += ["--movie-table", str(shuffled_table(simulation, run.with_suffix(".csv")))]
+        began = time.monotonic()
+        command = ["temporem", "reconstruct", str(simulation / "movies.star"), "-o", str(run), *options]
+        subprocess.run(command, check=True, capture_output=True)
+        write_text(took, str(time.monotonic() - began))
+    return float(took.read_text())
+
+
+def shuffled_table(simulation: Path, path: Path) -> Path:
+    movies = read_movies(simulation / "movies.star", ReadingOptions()).shuffled(seed=0)
+    table = {
+        "image": range(len(movies)),
+        "movie": [movies.movie_ids[index] for index in movies.movie],
+        "frame": movies.frame,
+    }
+    write_text(path, pd.DataFrame(table).to_csv(index=False))
+    return path
+
+
+def evaluate(simulation: Path, run: Path, references: bool) -> dict:
+    result = run / "evaluation" / "evaluation.json"
+    if not result.exists():
+        command = ["temporem", "evaluate", str(run), "--truth", str(simulation), "--frames", str(FRAMES)]
+        command += ["--reference-frames", str(REFERENCE_FRAMES)] if references else ["--no-references"]
+        subprocess.run(command, check=True, capture_output=True)
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def scores(summary: dict, data: str, arm: str, seconds: float) -> list[dict]:
+    rows = []
+    for method, figures in summary["methods"].items():
+        row = {"data": data, "method": arm if method == "run" else method, "frames": figures["frames"]}
+        for mask in ("whole", "molecule", "moving"):
+            row[f"{mask} (Å)"] = figures[mask]["resolution_in_angstroms"]["mean_over_frames"]
+        row |= {"PSNR (dB)": figures["psnr_in_decibels"], "SSIM": figures["ssim"]}
+        row["seconds"] = seconds if method == "run" else float("nan")
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
