@@ -31,8 +31,15 @@ def main() -> None:
             run = folder / arm
             seconds = reconstruct(simulation, run, arm)
             rows += scores(evaluate(simulation, run, arm == "tempor"), simulation.name, arm, seconds)
-        write_text(out / "table.md", pd.DataFrame(rows).to_markdown(index=False, floatfmt=".2f") + "\n")
-        write_text(out / "table.csv", pd.DataFrame(rows).to_csv(index=False))
+        table = pd.DataFrame(rows)
+        write_text(out / "table.csv", table.to_csv(index=False))
+        write_text(out / "table.md", markdown(table))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    cells = [[f"{x:.2f}" if isinstance(x, float) else str(x) for x in row] for row in table.to_numpy()]
+    lines = [list(table.columns), ["---"] * len(table.columns), *cells]
+    return "".join("| " + " | ".join(line).replace("nan", "") + " |\n" for line in lines)
 
 
 def reconstruct(simulation: Path, run: Path, arm: str) -> float:
