@@ -2,9 +2,9 @@
 
     python benchmarks/value_of_time.py OUT SIMULATION [SIMULATION …]
 
-Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets three runs with default options: `tempor`,
-`cryodrgn`, and `shuffled` (tempor on the same frames with their order permuted at random within each movie), their
-evaluations, and a line in OUT/table.md. Finished runs are kept, so that an interrupted benchmark goes on.
+Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets three runs with default options:
+`tempor`, `cryodrgn`, and `shuffled` (tempor on the same frames, their order permuted at random in each
+movie), their evaluations, and lines in OUT/table.md. Finished runs are kept: a second call goes on.
 """
 
 import json
