@@ -1,5 +1,7 @@
 """Volumes known at a few latent states, and interpolated between them."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -15,8 +17,9 @@ _PADDING = 2
 class AnchorGenerator(Generator):
     """G(z) = Σ_a w_a(z) V_a, w_a ∝ exp(−½ |z − z_a|²_M / h²), Σ_a w_a = 1 (Nadaraya 1964, Watson 1964).
 
-    The anchors z_a, their volumes V_a, the metric M of the latent space and the bandwidth h are given, not trained:
-    locally weighted back-projection along the latent path (DESIGN: LinearGenerator, volumes on a Fourier grid).
+    The anchors z_a, their volumes V_a, the metric M of the latent space and the bandwidth h are given, not
+    trained: locally weighted back-projections along the latent path. Slices are cut from the anchors' Fourier
+    grids by trilinear interpolation. Until `place`, the volumes are zero.
     """
 
     anchors: Tensor
@@ -41,7 +44,7 @@ class AnchorGenerator(Generator):
         metric: Float[Tensor, "latent latent"],
         bandwidth: float,
     ) -> None:
-        """Set what the generator interpolates."""
+        """Set what is interpolated: volumes [z, y, x] at anchors, the weights' metric and bandwidth."""
         self.anchors.copy_(anchors)
         self.volumes_at_anchors.copy_(volumes)
         self.metric.copy_(metric)
@@ -49,7 +52,7 @@ class AnchorGenerator(Generator):
         self._grid = None
 
     def weights(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states anchors"]:
-        """w_a(z)."""
+        """w_a(z), which sum to 1."""
         difference = z[:, None] - self.anchors
         squared = torch.einsum("sai,ij,saj->sa", difference, self.metric, difference)
         return torch.softmax(-0.5 * squared / self.bandwidth**2, dim=-1)
@@ -70,6 +73,6 @@ class AnchorGenerator(Generator):
         """Volumes [z, y, x]; see `Generator.volumes`."""
         return torch.einsum("sa,azyx->szyx", self.weights(z), self.volumes_at_anchors)
 
-    def _load_from_state_dict(self, *arguments: object, **options: object) -> None:
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
         self._grid = None
-        super()._load_from_state_dict(*arguments, **options)  # type: ignore[arg-type, no-untyped-call]
+        super()._load_from_state_dict(*arguments, **options)

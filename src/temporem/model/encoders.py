@@ -1,4 +1,4 @@
-"""q(z | X): the latent states of movies from their frames' features, with time (paper, Eq. 13) and without (Eq. 9)."""
+"""q(z | X): latent states from features of frames, with time (paper, Eq. 13) and without (Eq. 9)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ class LatentPath:
 
 
 class Encoder(nn.Module, ABC):
-    """A posterior over the latent states of movies. Movies are padded to one length; the mask is True at real frames."""
+    """A posterior over the latent states of movies.
+
+    Movies are padded to one length: the mask is True at real frames, and padding comes last.
+    """
 
     @abstractmethod
     def forward(
@@ -77,10 +80,11 @@ class FrameEncoder(Encoder):
 
 
 class Combiner(nn.Module):
-    """q(z_t | z_{t−1}, h_left, h_right, x_t): what the movie says, joined, on top of what the frame itself says.
+    """q(z_t | z_{t−1}, h_left, h_right, x_t): what the movie says on top of what the frame itself says.
 
-    The structured inference network ST-LR of Krishnan et al. 2017 (Sec. 4), tanh(W z_{t−1} + b) averaged with the states of
-    both RNN directions, and besides it a direct way for the frame's own features, so that the rest learns a correction.
+    The structured inference network ST-LR of Krishnan et al. 2017 (Sec. 4), tanh(W z_{t−1} + b) averaged
+    with the states of both RNN directions, and besides it a direct way for the frame's own features, so
+    that the rest learns a correction.
     """
 
     def __init__(self, features: int, latent_dim: int, width: int) -> None:
@@ -103,10 +107,11 @@ class Combiner(nn.Module):
 
 
 class TemporalEncoder(Encoder):
-    """E_ψ1(z_t | z_{t−1}, X_{1:T}): a bidirectional GRU over the movie's features and a `Combiner` (paper, Eq. 13).
+    """E_ψ1(z_t | z_{t−1}, X_{1:T}): a bidirectional GRU over the movie and a `Combiner` (paper, Eq. 13).
 
-    On `SubspaceFeatures` (`linear`) an exact smoother with relaxation times of its own goes before the GRU: itself a linear
-    recurrence in both directions, of which the GRU then learns the correction.
+    On `SubspaceFeatures` (`linear`) an exact smoother with relaxation times of its own, in usual frame
+    intervals, goes before the GRU: itself a linear recurrence in both directions, of which the GRU then
+    learns the correction. It starts as that smoother, with z_t independent of z_{t−1}.
     """
 
     def __init__(self, features: int, latent_dim: int, width: int, linear: bool) -> None:
@@ -156,7 +161,7 @@ class TemporalEncoder(Encoder):
 
 
 def _direct(known: int, latent_dim: int) -> nn.Linear:
-    """The direct way from what is known to the Gaussian's parameters: the identity where both have the same meaning."""
+    """The direct way from what is known to the Gaussian's parameters; the identity where both are alike."""
     layer = nn.Linear(known, 2 * latent_dim, bias=False)
     if known == 2 * latent_dim:
         nn.init.eye_(layer.weight)

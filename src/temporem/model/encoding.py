@@ -15,9 +15,9 @@ EncodingKind = Literal["positional", "gaussian"]
 class CoordinateEncoding(nn.Module):
     """γ(k) = [sin(2π k·r_i / n), cos(2π k·r_i / n)]: plane waves of points r_i in the box, in pixels.
 
-    `positional` (paper, Eq. 12) takes n / 2 points along each axis, geometrically spaced from 1 pixel to n / 2.
-    `gaussian` (random Fourier features as in cryoDRGN 1.0) takes as many points from a Gaussian whose standard deviation
-    is a quarter of the box, so that they cover the molecule in every direction.
+    `positional` (paper, Eq. 12) takes n / 2 points along each axis, geometrically spaced from 1 to n / 2 pixels.
+    `gaussian` (random Fourier features as in cryoDRGN 1.0) takes as many points, 3 n / 2, from a Gaussian whose
+    standard deviation is a quarter of the box, so that they cover the molecule in every direction.
     """
 
     points: Tensor
@@ -39,6 +39,6 @@ class CoordinateEncoding(nn.Module):
         return 2 * len(self.points)
 
     def forward(self, k: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch width"]:
-        """γ at coordinates k, in cycles per box."""
+        """γ at coordinates k, in cycles per box: the sines of all points, then the cosines."""
         phase = k @ (self.points.T * (2 * math.pi / self.box_size))
         return torch.cat((phase.sin(), phase.cos()), dim=-1)

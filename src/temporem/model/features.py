@@ -31,7 +31,10 @@ class FeatureExtractor(nn.Module, ABC):
 
 
 class ImageFeatures(FeatureExtractor):
-    """The paper's: an MLP on the half-disc of coefficients (Fig. 2), phase-flipped by the CTF. It needs no pose and reads none."""
+    """The paper's: an MLP on the half-disc of coefficients (Fig. 2), phase-flipped by the CTF.
+
+    It needs no pose and reads none.
+    """
 
     def __init__(self, lattice: HalfDisc, radius: int, width: int, layers: int) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class ImageFeatures(FeatureExtractor):
     ) -> Float[Tensor, "frames width"]:
         """See `FeatureExtractor.forward`."""
         flipped = coefficients[:, : self.count] * transfer[:, : self.count].sign()
-        # Low frequencies are orders of magnitude stronger than the noise: an even scale keeps the rest visible.
+        # Low frequencies stand orders of magnitude above the noise: an even scale keeps the rest visible.
         scaled = torch.view_as_real(flipped)
         scaled = torch.asinh(scaled).flatten(1)
         return torch.relu(self.hidden(torch.relu(self.input(scaled))))
@@ -58,9 +61,10 @@ class ImageFeatures(FeatureExtractor):
 class SubspaceFeatures(FeatureExtractor):
     """For known poses: what the frame says of z in a `LinearSubspace`; exact, where the linear model is.
 
-    The first layer of `ImageFeatures` has to learn anew for each orientation what the same change of the molecule looks
-    like; here the change is learned once in the molecule's frame, and turned. The features are the mean and log variances
-    of the posterior under N(0, I), then the natural parameters b and H that a smoother along time needs; see `unpacked`.
+    The first layer of `ImageFeatures` has to learn anew for each orientation what the same change of the
+    molecule looks like; here the change is learned once in the molecule's frame, and turned. The features
+    are the mean and log variances of the posterior under N(0, I), then the natural parameters b and H that
+    a smoother along time needs; see `unpacked`.
     """
 
     def __init__(self, subspace: LinearSubspace) -> None:
@@ -98,5 +102,5 @@ class UnpackedFeatures:
 
 def unpacked(features: Float[Tensor, "*batch width"], latent_dim: int) -> UnpackedFeatures:
     """Take apart what `SubspaceFeatures` put together."""
-    estimate, vector, matrix = features.split((2 * latent_dim, latent_dim, latent_dim**2), dim=-1)
+    estimate, vector, matrix = torch.split(features, [2 * latent_dim, latent_dim, latent_dim**2], dim=-1)
     return UnpackedFeatures(estimate, vector, matrix.reshape(*matrix.shape[:-1], latent_dim, latent_dim))

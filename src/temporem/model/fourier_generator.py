@@ -43,11 +43,12 @@ class ResidualLayer(nn.Module):
 
 
 class FourierGenerator(Generator):
-    """G_θ(z, k) = s(|k|) · MLP(γ(k), z) + G₀(z, k), k in the half-space where it is evaluated, conjugated in the other.
+    """G_θ(z, k) = s(|k|) · MLP(γ(k), z) + G₀(z, k), evaluated in half of k-space, conjugated in the other.
 
-    The MLP on coordinates is the paper's (Sec. 4.1; γ of Eq. 12). G₀ is an optional explicit generator, not trained,
-    because an MLP alone fits high frequencies late; the MLP then learns what G₀ cannot express, and starts from zero.
-    s is an amplitude per shell that makes all shells of order one to the MLP: 1 until `scale_to`.
+    The MLP on coordinates is the paper's (Sec. 4.1; γ of Eq. 12). G₀ is an optional explicit generator, not
+    trained, because an MLP alone fits high frequencies late; the MLP then learns what G₀ cannot express,
+    and starts from zero. s is an amplitude per shell that makes all shells of order one to the MLP: 1 until
+    `scale_to`.
     """
 
     amplitude: Tensor
@@ -76,7 +77,7 @@ class FourierGenerator(Generator):
     def coefficients(
         self, z: Float[Tensor, "states latent"], k: Float[Tensor, "states coordinates 3"]
     ) -> Complex[Tensor, "states coordinates"]:
-        """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without V₀."""
+        """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without G₀."""
         # One of ±k is evaluated and the other is its conjugate, so that every volume is real.
         conjugate = (k[..., 0] < 0) | ((k[..., 0] == 0) & (k[..., 1] < 0))
         conjugate |= (k[..., 0] == 0) & (k[..., 1] == 0) & (k[..., 2] < 0)
@@ -109,7 +110,7 @@ class FourierGenerator(Generator):
         inside = (k.norm(dim=-1) <= n // 2) & (k.abs() < n // 2).all(dim=-1)
         grid = torch.zeros((len(z), n, n, n // 2 + 1), dtype=torch.complex64, device=z.device)
         for state, half in zip(z, grid, strict=True):
-            parts = k[inside].split(_COORDINATES_AT_ONCE)
+            parts = torch.split(k[inside], _COORDINATES_AT_ONCE)
             half[inside] = torch.cat([self.coefficients(state[None], part[None])[0] for part in parts])
         volumes = fourier_to_volume(grid)
         return volumes if self.base is None else volumes + self.base.volumes(z)

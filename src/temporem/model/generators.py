@@ -11,7 +11,7 @@ __all__ = ["Generator"]
 class Generator(nn.Module, ABC):
     """A volume for every latent state.
 
-    Coefficients are those of `physics.lattice`: the orthonormal 2D transform of a projection is the central slice.
+    Scaled as in `physics.volumes`: a central slice is the orthonormal 2D transform of the projection.
     """
 
     box_size: int

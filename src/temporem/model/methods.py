@@ -14,12 +14,11 @@ from temporem.physics.lattice import HalfDisc
 __all__ = ["DynamicalModel"]
 
 
-
 class DynamicalModel(nn.Module):
     """A generator, a feature extractor, an encoder and a prior: everything a method is.
 
-    The paper's comparison of methods is one of encoders and priors: `tempor` has a `TemporalEncoder` and a prior over
-    paths; `cryodrgn` a `FrameEncoder` and N(0, I). Generator and feature extractor are the same.
+    The paper's comparison of methods is one of encoders and priors: `tempor` has a `TemporalEncoder` and a
+    prior over paths; `cryodrgn` a `FrameEncoder` and N(0, I). Generator and feature extractor are the same.
     """
 
     def __init__(
@@ -54,8 +53,8 @@ class DynamicalModel(nn.Module):
     ) -> tuple[Float[Tensor, "frames latent"], Float[Tensor, "frames latent"]]:
         """Mean and marginal standard deviation of each frame's state.
 
-        The mean is the path of means; the variance, over z_{t−1} too, is that of sampled paths: the mean of the conditional
-        variances and the variance of the conditional means.
+        The mean is the path of means, the same at every call. The variance, over z_{t−1} too, comes from
+        sampled paths: the mean of the conditional variances plus the variance of the conditional means.
         """
         shape = (*batch.mask.shape, self.generator.latent_dim)
         device = frames.rotation.device

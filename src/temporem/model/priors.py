@@ -29,7 +29,10 @@ class LatentPrior(nn.Module, ABC):
     def transition(
         self, previous: Float[Tensor, "*batch latent"], interval: Float[Tensor, "*batch"]
     ) -> DiagonalGaussian:
-        """p(z(t + interval) | z(t) = previous); an infinite interval gives N(0, I), the prior of a first frame."""
+        """p(z(t + interval) | z(t) = previous), the interval in usual frame intervals.
+
+        An infinite interval gives N(0, I), the prior of a first frame.
+        """
 
 
 class StandardNormal(LatentPrior):
@@ -43,9 +46,10 @@ class StandardNormal(LatentPrior):
 
 
 class OrnsteinUhlenbeck(LatentPrior):
-    """z(t+Δ) | z(t) ~ N(e^{−Δ/τ} z(t), 1 − e^{−2Δ/τ}), a relaxation time τ learned per dimension.
+    """z(t+Δ) | z(t) ~ N(e^{−Δ/τ} z(t), 1 − e^{−2Δ/τ}), a relaxation time τ learned in each dimension.
 
-    Its marginal is N(0, I) at every time, and its limit τ → 0 is the paper's prior (Uhlenbeck and Ornstein 1930).
+    Its marginal is N(0, I) at every time, and its limit τ → 0 is the paper's prior (Uhlenbeck
+    and Ornstein 1930).
     """
 
     def __init__(self, latent_dim: int, relaxation_time: float) -> None:
@@ -65,7 +69,7 @@ class OrnsteinUhlenbeck(LatentPrior):
 class GatedTransition(LatentPrior):
     """p(z_t | z_{t−1}) = N(μ(z_{t−1}), σ²(z_{t−1})) with a gate between a linear and a nonlinear mean.
 
-    The transition of the deep Kalman filter (Krishnan et al. 2017, Sec. 5). It knows no time: one step is one interval.
+    The transition of the deep Kalman filter (Krishnan et al. 2017, Sec. 5). It knows no time, only steps.
     """
 
     def __init__(self, latent_dim: int, width: int = 64) -> None:

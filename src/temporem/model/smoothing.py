@@ -1,7 +1,8 @@
-"""Exact posterior of linear-Gaussian latent states along movies: the smoother of the linear cousin (DESIGN: known poses).
+"""Exact posterior of linear-Gaussian latent states along movies: the smoother of the linear cousin.
 
-Frame t of a movie tells of its state z_t by −½ zᵀ H_t z + b_tᵀ z; the prior is Ornstein–Uhlenbeck per dimension, or N(0, I) for
-each frame. The posterior's precision is block-tridiagonal, and so is its Cholesky factor.
+Frame t of a movie tells of its state z_t by −½ zᵀ H_t z + b_tᵀ z; the prior is Ornstein–Uhlenbeck in each
+dimension, or N(0, I) for each frame. The posterior's precision is block-tridiagonal, and its Cholesky
+factor block-bidiagonal.
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ def smooth(
 ) -> SmoothedStates:
     """Smooth movies padded to one length; padded frames (mask False) come last and count for nothing.
 
-    `information` is H and `vector` b; `interval` is the time since the frame before (infinite at a first frame), in the
-    units of `relaxation_time`, for which None means a prior without time, N(0, I) for each frame.
+    `information` is H and `vector` b; `interval` is the time since the frame before (infinite at a first
+    frame), in the units of `relaxation_time`, for which None means a prior without time, N(0, I) for each
+    frame.
     """
     information = information * mask[..., None, None]
     vector = vector * mask[..., None]
@@ -98,7 +100,7 @@ def _substitute(
 ) -> tuple[Float[Tensor, "movies frames latent"], Float[Tensor, "movies frames latent latent"]]:
     """Backward pass: means and marginal covariances."""
     last = factors.shape[1] - 1
-    inverse = torch.cholesky_inverse(factors.flatten(0, 1)).unflatten(0, factors.shape[:2])
+    inverse = torch.cholesky_inverse(factors.flatten(0, 1)).reshape(factors.shape)
     means: list[Tensor] = []
     covariances: list[Tensor] = []
     for t in range(last, -1, -1):

@@ -1,7 +1,7 @@
-"""The linear cousin of the method: V(z) = V₀ + Σ_j z_j V_j at low resolution, with its exact posterior over z.
+"""The linear cousin of the method: V(z) = V₀ + Σ_j z_j V_j at low resolution, its posterior exact.
 
-With known poses a frame's likelihood is then Gaussian in z, and two small tensors, an information matrix and a vector, are all
-that the frame has to tell: the features that encoders of movies with known poses read.
+With known poses a frame's likelihood is then Gaussian in z, and two small tensors, an information matrix
+and a vector, are all that the frame tells: the features that encoders of movies with known poses read.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ class FrameInformation:
 class LinearSubspace(nn.Module):
     """Volumes V₀ … V_J on a coarse real-space grid: 2 · radius voxels across the same field of view.
 
-    Real space rather than Fourier space, because a volume confined to the box ties neighbouring coefficients together.
+    Real space rather than Fourier space, because a volume confined to the box ties neighbouring coefficients
+    together. Of each volume only the ball inscribed in the box counts, so that turning it loses nothing.
     """
 
     ball: Tensor
@@ -51,7 +52,7 @@ class LinearSubspace(nn.Module):
     def slices(
         self, rotation: Float[Tensor, "frames 3 3"], frequency: Float[Tensor, "coefficients 2"]
     ) -> Complex[Tensor, "frames coefficients parts"]:
-        """Central slices of V₀ … V_J, |k| < radius, in the scale of images of the full box."""
+        """Central slices of V₀ … V_J, |k| ≤ radius, in the scale of images of the full box."""
         grid = family_grid(self.parts * self.ball, _PADDING)
         return family_slices(grid, rotation, frequency, 2 * self.radius, _PADDING)
 
@@ -62,7 +63,10 @@ class LinearSubspace(nn.Module):
         rotation: Float[Tensor, "frames 3 3"],
         lattice: HalfDisc,
     ) -> FrameInformation:
-        """What frames tell of z. Coefficients are whitened and centred, `transfer` is CTF / noise sd; leading ones are used."""
+        """What frames tell of z.
+
+        Coefficients are whitened and centred, `transfer` is CTF / noise sd; those with |k| ≤ radius − 1 are used.
+        """
         count = lattice.count_within(self.radius - 1)
         weight = lattice.multiplicity[:count].sqrt()
         parts = self.slices(rotation, lattice.frequency[:count])
