@@ -2,9 +2,9 @@
 
     python benchmarks/value_of_time.py OUT SIMULATION [SIMULATION …]
 
-Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets three runs with default options:
-`tempor`, `cryodrgn`, and `shuffled` (tempor on the same frames, their order permuted at random in each
-movie), their evaluations, and lines in OUT/table.md. Finished runs are kept: a second call goes on.
+Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets runs with default options:
+`tempor`, `cryodrgn`, and for twins `shuffled` (tempor on the same frames, their order permuted at random in
+each movie), their evaluations, and lines in OUT/table.md. Finished runs are kept: a second call goes on.
 """
 
 import json
@@ -27,7 +27,8 @@ def main() -> None:
     for simulation in simulations:
         folder = out / simulation.name
         folder.mkdir(parents=True, exist_ok=True)
-        for arm in ("tempor", "cryodrgn", "shuffled"):
+        twin = json.loads((simulation / "simulation.json").read_text(encoding="utf-8"))["twin"]
+        for arm in ("tempor", "cryodrgn", "shuffled") if twin else ("tempor", "cryodrgn"):
             run = folder / arm
             seconds = reconstruct(simulation, run, arm)
             rows += scores(evaluate(simulation, run, arm == "tempor"), simulation.name, arm, seconds)
@@ -46,6 +47,8 @@ def reconstruct(simulation: Path, run: Path, arm: str) -> float:
     took = run.with_suffix(".seconds")
     if not took.exists():
         options = ["--method", "cryodrgn" if arm == "cryodrgn" else "tempor"]
+        if (run / "config.json").exists():
+            options.append("--resume")
         if arm == "shuffled":
             options += ["--movie-table", str(shuffled_table(simulation, run.with_suffix(".csv")))]
         began = time.monotonic()
