@@ -78,10 +78,11 @@ class FourierGenerator(Generator):
         self, z: Float[Tensor, "states latent"], k: Float[Tensor, "states coordinates 3"]
     ) -> Complex[Tensor, "states coordinates"]:
         """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without G₀."""
-        # One of ±k is evaluated and the other is its conjugate, so that every volume is real.
+        # One of ±k is evaluated, the other is its conjugate: volumes are real. The origin is its own conjugate.
         conjugate = (k[..., 0] < 0) | ((k[..., 0] == 0) & (k[..., 1] < 0))
         conjugate |= (k[..., 0] == 0) & (k[..., 1] == 0) & (k[..., 2] < 0)
         sign = torch.where(conjugate, -1.0, 1.0).to(k.dtype)
+        imaginary_sign = sign.masked_fill((k == 0).all(dim=-1), 0.0)
         encoded = self.encoding(k * sign[..., None])
         with torch.autocast(z.device.type, torch.bfloat16, enabled=has_bfloat16(z.device)):
             hidden = self.from_coordinates(encoded) + self.from_latents(z)[:, None]
@@ -89,7 +90,7 @@ class FourierGenerator(Generator):
         radius = k.norm(dim=-1).clamp(max=self.box_size // 2)
         lower = radius.long().clamp(max=self.box_size // 2 - 1)
         amplitude = torch.lerp(self.amplitude[lower], self.amplitude[lower + 1], radius - lower)
-        return torch.complex(output[..., 0] * amplitude, output[..., 1] * amplitude * sign)
+        return torch.complex(output[..., 0] * amplitude, output[..., 1] * amplitude * imaginary_sign)
 
     def slices(
         self,
