@@ -15,9 +15,9 @@ EncodingKind = Literal["positional", "gaussian"]
 class CoordinateEncoding(nn.Module):
     """γ(k) = [sin(2π k·r_i / n), cos(2π k·r_i / n)]: plane waves of points r_i in the box, in pixels.
 
-    `positional` (paper, Eq. 12) takes n / 2 points along each axis, geometrically spaced from 1 to n / 2 pixels.
-    `gaussian` (random Fourier features as in cryoDRGN 1.0) takes as many points, 3 n / 2, from a Gaussian whose
-    standard deviation is a quarter of the box, so that they cover the molecule in every direction.
+    `positional` (paper, Eq. 12) takes n / 2 points along each axis, at geometrically spaced 1 … n / 2 px.
+    `gaussian` (random Fourier features as in cryoDRGN 1.0) takes as many points, 3 n / 2, from a Gaussian
+    whose standard deviation is a quarter of the box, so that they cover the molecule in every direction.
     """
 
     points: Tensor

@@ -65,7 +65,8 @@ class LinearSubspace(nn.Module):
     ) -> FrameInformation:
         """What frames tell of z.
 
-        Coefficients are whitened and centred, `transfer` is CTF / noise sd; those with |k| ≤ radius − 1 are used.
+        Coefficients are whitened and centred, `transfer` is CTF / noise sd. Those with |k| ≤ radius − 1 are
+        used.
         """
         count = lattice.count_within(self.radius - 1)
         weight = lattice.multiplicity[:count].sqrt()
