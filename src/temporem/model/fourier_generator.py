@@ -78,7 +78,7 @@ class FourierGenerator(Generator):
         self, z: Float[Tensor, "states latent"], k: Float[Tensor, "states coordinates 3"]
     ) -> Complex[Tensor, "states coordinates"]:
         """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without G₀."""
-        # One of ±k is evaluated, the other is its conjugate: volumes are real. The origin is its own conjugate.
+        # One of ±k is evaluated, the other is its conjugate: volumes are real. The origin is its own mate.
         conjugate = (k[..., 0] < 0) | ((k[..., 0] == 0) & (k[..., 1] < 0))
         conjugate |= (k[..., 0] == 0) & (k[..., 1] == 0) & (k[..., 2] < 0)
         sign = torch.where(conjugate, -1.0, 1.0).to(k.dtype)
