@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from temporem.errors import UserError
 from temporem.fitting.frames import FrameStore
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power, wiener
@@ -22,6 +23,8 @@ BANDWIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 1.0, 2.0)
 """Tried, relative to the spread of the states."""
 TEST_FRAMES = 400
 """Held out to choose the bandwidth."""
+_NARROWEST_BETWEEN = 1e-3
+"""Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +60,23 @@ def fit_anchors(
     z: Float[Tensor, "frames latent"],
     metric: Float[Tensor, "latent latent"],
     mask: Float[Tensor, "n n n"],
+    consensus_power: Float[Tensor, " shells"],
     seed: int,
     advance: Callable[[int, str], None],
 ) -> Anchored:
     """Place anchors among the states, and choose how far to average around them by frames held out.
 
-    `metric` M measures a change of state by how much it changes the volume, dzᵀ M dz. Outside `mask` there is solvent.
+    `metric` M measures a change of state by how much it changes the volume, dzᵀ M dz. Outside `mask` there is
+    solvent. The volumes have `consensus_power` where too few frames show each state to tell their own.
     """
-    spread = float(torch.einsum("fi,ij,fj->f", z - z.mean(0), metric, z - z.mean(0)).mean().sqrt())
+    deviation = z - z.mean(0)
+    spread = float(torch.einsum("fi,ij,fj->f", deviation, metric, deviation).mean().clamp(min=0).sqrt())
     metric = metric / max(spread, 1e-6) ** 2
     cells = _accumulate_cells(
         store, z, metric, anchor_count(store.lattice.box_size, len(store)), seed, advance
     )
     first, second = cells.halves
-    shells = store.lattice.radius + 1
-    power = signal_power(zip(first, second, strict=True), shells)
+    power = _power(first, second, consensus_power)
     scores = _score_bandwidths(store, z, metric, cells, power, mask, seed, advance)
     best = max(scores, key=lambda bandwidth: scores[bandwidth])
     whole = [a + b for a, b in zip(first, second, strict=True)]
@@ -79,12 +84,23 @@ def fit_anchors(
     return Anchored(generator, power, best, scores)
 
 
-def _half(rows: Int[Tensor, " frames"], store: FrameStore) -> Int[Tensor, " frames"]:
-    """0 or 1 for each frame: movies take turns."""
+def _power(
+    first: list[Accumulator], second: list[Accumulator], consensus_power: Float[Tensor, " shells"]
+) -> Float[Tensor, " shells"]:
+    try:
+        return signal_power(zip(first, second, strict=True), len(consensus_power))
+    except UserError:
+        # The halves of all frames agreed; those of a state are too small, or no two movies share one.
+        return consensus_power.cpu()
+
+
+def _halves(store: FrameStore) -> Int[Tensor, " frames"]:
+    """0 or 1 for each row: movies take turns, or the frames of a single movie."""
     half = torch.zeros(len(store), dtype=torch.long)
     for index, movie in enumerate(store.movie_rows):
-        half[torch.from_numpy(movie.astype(np.int64))] = index % 2
-    return half[rows]
+        turn = torch.full((len(movie),), index) if len(store.movie_rows) > 1 else torch.arange(len(movie))
+        half[torch.from_numpy(movie.astype(np.int64))] = turn % 2
+    return half
 
 
 def _accumulate_cells(
@@ -98,11 +114,15 @@ def _accumulate_cells(
     # Euclidean distances in zL are those of the metric M = LLᵀ.
     values, vectors = torch.linalg.eigh(metric.double())
     root = vectors * values.clamp(min=1e-9).sqrt()
-    clusters = KMeans(count, n_init=1, random_state=seed).fit((z.double() @ root).numpy())
+    points = (z.double() @ root).cpu().numpy()
+    distinct = min(count, len(np.unique(points, axis=0)))
+    clusters = KMeans(distinct, n_init=1, random_state=seed).fit(points)
     label = torch.from_numpy(clusters.labels_.astype(np.int64))
-    centres = torch.stack([z[label == cell].mean(0) for cell in range(count)])
+    # Anchors beyond the number of distinct states have no frames of their own, and stand with the first.
+    homes = [cell if cell < distinct else 0 for cell in range(count)]
+    centres = torch.stack([z[label == home].mean(0) for home in homes])
     halves: tuple[list[Accumulator], list[Accumulator]] = ([], [])
-    half = _half(torch.arange(len(store)), store)
+    half = _halves(store)
     for cell in range(count):
         for which in (0, 1):
             rows = ((label == cell) & (half == which)).nonzero().squeeze(-1)
@@ -140,9 +160,10 @@ def _interpolator(
         numerator = torch.view_as_complex(torch.einsum("a,agp->gp", row, torch.view_as_real(numerators)))
         total = Accumulator(numerator.reshape(shape), (row @ denominators).reshape(shape), box, padding)
         volumes.append(wiener(total, power.to(row.device), mask.to(row.device)))
-    neighbours = squared.masked_fill(torch.eye(len(centres), dtype=torch.bool), torch.inf).amin(-1)
+    itself = torch.eye(len(centres), dtype=torch.bool, device=squared.device)
+    neighbours = squared.masked_fill(itself, torch.inf).amin(-1)
     # Between anchors, as smooth as their spacing asks for: wider would average twice.
-    between = float(neighbours.median().sqrt()) if len(centres) > 1 else 1.0
+    between = max(_NARROWEST_BETWEEN, float(neighbours.median().sqrt())) if len(centres) > 1 else 1.0
     generator = AnchorGenerator(box, centres.shape[-1], len(centres)).to(volumes[0].device)
     generator.place(centres, torch.stack(volumes), metric, between)
     return generator
@@ -158,9 +179,8 @@ def _score_bandwidths(
     seed: int,
     advance: Callable[[int, str], None],
 ) -> dict[float, float]:
-    """How well volumes made of one half of the movies predict frames of the other, from the widest bandwidth down."""
-    rows = torch.arange(len(store))
-    rows = rows[_half(rows, store) == 1]
+    """How well volumes of one half of the movies predict frames of the other, from the widest down."""
+    rows = _halves(store).nonzero().squeeze(-1)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:TEST_FRAMES]
     rows = rows[chosen]
     frames = store.frames(rows)

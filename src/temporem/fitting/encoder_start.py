@@ -1,4 +1,4 @@
-"""Start an encoder from the linear subspace: there the ELBO is known in closed form, and costs nothing to climb."""
+"""Start an encoder from the linear subspace, where the ELBO is known in closed form and cheap to climb."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import path_divergence
+from temporem.fitting.stability import require_finite, stable
 from temporem.model.batches import MovieBatch
 from temporem.model.encoders import Encoder
 from temporem.model.features import SubspaceFeatures
@@ -18,6 +19,8 @@ __all__ = ["start_encoder"]
 STEPS = 200
 LEARNING_RATE = 3e-3
 FRAMES_PER_BATCH = 1024
+_BOUND = "the ELBO of the encoder's start"
+_REMEDY = "check the poses, the CTF and the pixel size, or take --features image"
 
 
 def start_encoder(
@@ -31,8 +34,10 @@ def start_encoder(
     """Maximise E_q[−½ zᵀ H z + bᵀ z] − KL[q ‖ p] over the encoder and the prior, H and b from the subspace.
 
     `advance` is told of each of `STEPS` steps.
+
+    Raises UserError where the bound is lost to numbers that are not finite.
     """
-    with torch.no_grad():
+    with torch.no_grad(), stable(_BOUND, _REMEDY):
         prepared = [_prepare(batch, features, store) for batch in store.epoch(FRAMES_PER_BATCH)]
     parameters = [*encoder.parameters(), *prior.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
@@ -41,11 +46,13 @@ def start_encoder(
     for step in range(STEPS):
         batch, inputs, matrix, vector = prepared[step % len(prepared)]
         noise = torch.randn((*batch.mask.shape, latent), generator=generator).to(store.device)
-        path = encoder(inputs, batch.interval, batch.mask, noise)
+        with stable(_BOUND, _REMEDY):
+            path = encoder(inputs, batch.interval, batch.mask, noise)
         z = path.z
         likelihood = (vector * z).sum(-1) - 0.5 * torch.einsum("mti,mtij,mtj->mt", z, matrix, z)
         bound = (likelihood * batch.mask).sum() - path_divergence(path, prior, batch).sum()
         loss = -bound / len(batch.rows)
+        require_finite(loss.item(), _BOUND, _REMEDY)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 10.0)

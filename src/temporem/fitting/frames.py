@@ -33,8 +33,8 @@ class FrameStore:
         self._rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
         self._shift = torch.from_numpy(np.asarray(translation_in_pixels(movies, prepared), dtype=np.float32))
         shell = prepared.half_disc.shell
-        # The window takes noise but no signal, and ties neighbouring coefficients: as much is known as from independent
-        # coefficients with the noise there was before it.
+        # The window takes noise but no signal, and ties neighbouring coefficients: as much is known as from
+        # independent coefficients with the noise there was before it.
         noise_variance = torch.from_numpy(prepared.noise_variance) / prepared.window_mean_square
         self.noise_variance = noise_variance
         self._precision = noise_variance[shell].rsqrt()
@@ -43,7 +43,7 @@ class FrameStore:
         )
         self._transfer: Tensor | None = None
         if movies.contrast_transfer is not None:
-            parts = torch.arange(len(movies)).split(_ROWS_AT_ONCE)
+            parts = torch.split(torch.arange(len(movies)), _ROWS_AT_ONCE)
             self._transfer = torch.cat(
                 [contrast_transfer_function(movies.contrast_transfer[rows], frequency) for rows in parts]
             )
@@ -80,7 +80,10 @@ class FrameStore:
         return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
 
     def epoch(self, frames_per_batch: int, generator: torch.Generator | None = None) -> Iterator[MovieBatch]:
-        """All movies once, in batches of about so many frames (at least one movie); in random order with a generator."""
+        """All movies once, in batches of at most so many frames, but of one movie at least.
+
+        They come in random order with a generator, else in the order of the input.
+        """
         count = len(self.movie_rows)
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
         batch: list[int] = []

@@ -1,5 +1,6 @@
 """How a reconstruction is fitted: what a user may choose, with defaults chosen by measurement."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,9 +31,9 @@ class FittingOptions:
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
     features: FeatureKind = "subspace"
-    """subspace: what the frame says of a linear model turned to its pose; image: the paper's MLP on the half-disc."""
+    """subspace: what a frame says of a linear model in its pose; image: the paper's MLP on the frame."""
     explicit: bool = True
-    """Start the generator from volumes back-projected along the latent states; else from nothing, as the paper does."""
+    """Start the generator from volumes back-projected along the states; else, as the paper, from nothing."""
     width: int = 256
     """Units in each hidden layer of the generator."""
     layers: int = 3
@@ -52,6 +53,8 @@ class FittingOptions:
         """Raise UserError for a number that makes no sense."""
         rules = (
             ("latent-dim", self.latent_dim, self.latent_dim >= 1, "at least 1"),
+            # What scikit-learn takes.
+            ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2³² − 1"),
             ("epochs", self.epochs, self.epochs >= 2, "at least 2"),
             ("width", self.width, self.width >= 1, "at least 1"),
             ("layers", self.layers, self.layers >= 1, "at least 1"),
@@ -62,8 +65,8 @@ class FittingOptions:
                 0 < self.coefficients_per_step <= 1,
                 "above 0 and at most 1",
             ),
-            ("learning-rate", self.learning_rate, self.learning_rate > 0, "above 0"),
-            ("beta", self.beta, self.beta >= 0, "at least 0"),
+            ("learning-rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0"),
+            ("beta", self.beta, 0 <= self.beta < math.inf, "at least 0"),
         )
         for name, value, holds, needed in rules:
             if not holds:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from temporem import __version__
 from temporem.errors import UserError
-from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.trainer import Trainer
@@ -29,6 +29,8 @@ from temporem.reconstruction.run import Run
 
 __all__ = ["reconstruct"]
 
+SMALLEST_BOX = 16
+"""In pixels; fewer leave nothing to tell a shape by."""
 SAMPLES = 32
 """Paths drawn for the marginal standard deviations."""
 
@@ -43,8 +45,9 @@ def reconstruct(
 ) -> Run:
     """Fit a method to movies with known poses, and leave everything found in the folder `output`.
 
-    `tempor` first fits its no-time baseline, then copies the shared parts and fine-tunes the temporal model (paper,
-    Sec. 4.2); each gets half of the epochs. `cryodrgn` is that baseline with all of them.
+    `tempor` first fits its no-time baseline, then copies the shared parts and fine-tunes the temporal model
+    (paper, Sec. 4.2); each gets half of the epochs. `cryodrgn` is that baseline with all of them. `resume`
+    goes on with a run that was interrupted, to the same result as if it had not been.
 
     Raises UserError for what is wrong with the movies, the options or the folder.
     """
@@ -57,12 +60,17 @@ def reconstruct(
         "preprocessing": asdict(preprocessing),
         "fitting": asdict(fitting),
     }
-    if not resume:
+    begun: Run | None = None
+    if resume:
+        begun = _open(output, asked)
+        _check_unchanged(begun, movies)
+    else:
         Run.check_free(output)
+    _check_box(movies)
     console.print(f"Computing on {describe_device(device)}")
     with progress("Preparing images", len(movies)) as advance:
         prepared = prepare_frames(movies, preprocessing, advance)
-    run = _open(output, asked) if resume else Run.create(output, asked)
+    run = begun or Run.create(output, asked)
     store = FrameStore(movies, prepared, device)
     _describe(run, movies, prepared, device, store)
     consensus = _consensus(run, store, prepared)
@@ -102,17 +110,38 @@ def _open(output: Path, asked: dict[str, Any]) -> Run:
     run = Run.open(output)
     for name, value in asked.items():
         was = run.configured(name)
-        if was == value or (name == "input" and Path(was) == Path(value)):
-            continue
-        different = (
-            [key for key in value if was.get(key) != _text(value[key])] if isinstance(value, dict) else []
-        )
-        if different or not isinstance(value, dict):
-            what = ", ".join(f"--{key.replace('_', '-')}" for key in different) or "the movies"
+        if isinstance(value, dict):
+            then = was if isinstance(was, dict) else {}
+            different = [f"--{key.replace('_', '-')}" for key in value if then.get(key) != _text(value[key])]
+        else:
+            different = [] if was == value else ["the movies"]
+        if different:
+            what = ", ".join(different)
             raise UserError(
-                f"{output} was begun with another choice of {what}: repeat the command as it was, with --resume."
+                f"{output} was begun with another choice of {what}: repeat the command as it was, with"
+                " --resume."
             )
     return run
+
+
+def _check_unchanged(run: Run, movies: MovieSet) -> None:
+    """Raise UserError where the movies are not those that the run was begun with."""
+    config = run.config
+    for name, now in (("frames", len(movies)), ("movies", len(movies.movie_ids))):
+        if config.get(name, now) != now:
+            raise UserError(
+                f"{run.path} was begun with {config[name]} {name}, but there are {now} now: put the movies"
+                " back as they were, or start a run in a new folder."
+            )
+
+
+def _check_box(movies: MovieSet) -> None:
+    box = movies.images.box_size
+    if box < SMALLEST_BOX:
+        raise UserError(
+            f"the images' box of {box} pixels is too small for a reconstruction: give images of at least"
+            f" {SMALLEST_BOX} pixels."
+        )
 
 
 def _text(value: Any) -> Any:
@@ -122,9 +151,11 @@ def _text(value: Any) -> Any:
 def _describe(
     run: Run, movies: MovieSet, prepared: PreparedFrames, device: torch.device, store: FrameStore
 ) -> None:
+    # A resumed run keeps the command that began it.
+    command = run.config.get("command", sys.argv)
     run.update_config(
         temporem_version=__version__,
-        command=sys.argv,
+        command=command,
         device=describe_device(device),
         pixel_size_in_angstroms=prepared.pixel_size_in_angstroms,
         box_size=prepared.box_size,
@@ -161,9 +192,10 @@ def _started(
     name = f"{stage}-start"
     if has_checkpoint(run.checkpoints_path, name):
         tensors, facts = load_checkpoint(run.checkpoints_path, name)
-        base = facts["generator"]["base"]
-        model = assemble(store, fitting, temporal, None if base is None else build_generator(base))
-        model.load_state_dict(tensors)
+        with taking_up(run.checkpoints_path, name):
+            base = facts["generator"]["base"]
+            model = assemble(store, fitting, temporal, None if base is None else build_generator(base))
+            model.load_state_dict(tensors)
         return model.to(store.device)
     generator = torch.Generator().manual_seed(seed)
     model = warm_start(store, consensus, fitting, before, temporal, generator)
@@ -184,7 +216,7 @@ def _train(
 ) -> None:
     generator = torch.Generator().manual_seed(seed + 1)
     trainer = Trainer(model, store, fitting, epochs, stage, run.checkpoints_path, generator)
-    run.keep_metrics(sum(record["stage"] != stage for record in run.metrics()))
+    run.keep_metrics(sum(record.get("stage") != stage for record in run.metrics()))
     with progress(f"Training, {stage}", epochs) as advance:
         trainer.run(run.append_metrics, advance)
 

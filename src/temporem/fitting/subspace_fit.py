@@ -1,4 +1,4 @@
-"""Fit the linear subspace by the exact marginal likelihood of whole movies: the latent states in seconds, without a network."""
+"""Fit the linear subspace by the exact marginal likelihood of whole movies: states without a network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.stability import require_finite, stable
 from temporem.model.batches import MovieBatch
 from temporem.model.smoothing import SmoothedStates, smooth
 from temporem.model.subspace import LinearSubspace
@@ -35,6 +36,8 @@ TIME_LEARNING_RATE = 0.05
 FRAMES_PER_BATCH = 200
 START_RELAXATION_TIME = 5.0
 """In usual frame intervals."""
+_LIKELIHOOD = "the likelihood of the linear subspace"
+_REMEDY = "check the poses, the CTF and the pixel size, or take --features image"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def subspace_radius(box_size: int, pixel_size_in_angstroms: float) -> int:
 
 
 def coarse_volume(volume: Float[Tensor, "n n n"], size: int) -> Float[Tensor, "m m m"]:
-    """The volume Fourier-cropped to `size` voxels across the same field of view, in the scale of its slices."""
+    """The volume Fourier-cropped to an even `size`: same field of view, same slices."""
     grid = volume_to_fourier(volume)
     half = size // 2
     kept = torch.cat((torch.arange(half), torch.arange(len(grid) - half, len(grid))))
@@ -64,7 +67,7 @@ def start_subspace(
 ) -> None:
     """Set V₀ to the consensus, and the components to noise far weaker."""
     coarse = coarse_volume(consensus, 2 * subspace.radius)
-    noise = torch.randn(subspace.parts.shape, generator=generator)
+    noise = torch.randn(subspace.parts.shape, generator=generator).to(coarse)
     with torch.no_grad():
         subspace.parts.copy_(noise * START * coarse.square().mean().sqrt())
         subspace.parts[0] = coarse
@@ -81,8 +84,10 @@ def fit_subspace(
 ) -> Float[Tensor, " latent"] | None:
     """Ascend the marginal likelihood by Adam, with a Gaussian prior on the components' voxels.
 
-    Returns the relaxation times found; None, no time, goes in and comes out. `learning_rate` is relative to the
-    rms of the consensus, and falls to a tenth. `advance` is told of each epoch.
+    Returns the relaxation times found, in usual frame intervals; None, no time, goes in and comes out.
+    `learning_rate` is relative to the rms of V₀, and falls to a tenth. `advance` is told of each epoch.
+
+    Raises UserError where the likelihood is lost to numbers that are not finite.
     """
     scale = float(subspace.parts[0].detach().square().mean().sqrt())
     log_time = None if relaxation_time is None else relaxation_time.log().requires_grad_()
@@ -99,8 +104,9 @@ def fit_subspace(
             moving = subspace.parts[1:].square().sum() / (RELATIVE_SCALE * scale) ** 2
             loss = (0.5 * squared - states.evidence.sum()) / len(batch.rows) + 0.5 * moving / len(store)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            require_finite(loss.item(), _LIKELIHOOD, _REMEDY)
             total += loss.item() * len(batch.rows)
         advance(1, f"−log likelihood {total / len(store):.1f}")
     return None if log_time is None else log_time.detach().exp()
@@ -114,9 +120,10 @@ def _states(
 ) -> tuple[Float[Tensor, ""], SmoothedStates]:
     frames = store.frames(batch.rows)
     told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
-    states = smooth(
-        batch.pad(told.matrix), batch.pad(told.vector), batch.interval, relaxation_time, batch.mask
-    )
+    with stable(_LIKELIHOOD, _REMEDY):
+        states = smooth(
+            batch.pad(told.matrix), batch.pad(told.vector), batch.interval, relaxation_time, batch.mask
+        )
     return told.squared_residual.sum(), states
 
 

@@ -1,4 +1,4 @@
-"""Threads for work made of many small operations, where a second core costs more in waiting than it brings."""
+"""Threads for work made of many small operations, where a second core costs more than it brings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,5 @@
-"""Climb the ELBO by Adam, epoch by epoch, with checkpoints from which a run goes on as if it had not stopped."""
+"""Climb the ELBO by Adam, epoch by epoch, with checkpoints to go on from as if there had been no stop."""
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from temporem.errors import UserError
-from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import elbo
 from temporem.fitting.options import FittingOptions
+from temporem.fitting.stability import require_finite, stable
 from temporem.model.methods import DynamicalModel
 
 __all__ = ["Trainer"]
@@ -57,7 +56,7 @@ class Trainer:
 
         `record` gets the loss terms of each epoch, those of a resumed run's earlier epochs again.
 
-        Raises UserError at a loss that is not finite; the last good epoch is then saved.
+        Raises UserError at a loss or gradient that is not finite; the last good epoch is then saved.
         """
         if has_checkpoint(self.folder, self.stage):
             self._restore()
@@ -66,7 +65,8 @@ class Trainer:
             advance(len(self.records), "")
         while self.epoch < self.epochs:
             began = time.monotonic()
-            terms = self._train_epoch()
+            with stable(f"the loss{self._where()}", self._remedy()):
+                terms = self._train_epoch()
             self.epoch += 1
             terms |= {"stage": self.stage, "epoch": self.epoch, "seconds": time.monotonic() - began}
             self.records.append(terms)
@@ -85,10 +85,12 @@ class Trainer:
             )
             bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
             loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows)
-            self._guard(loss)
+            require_finite(float(loss.detach()), f"the loss{self._where()}", self._remedy())
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            # A step along such a gradient would spoil the weights, and be saved before the loss shows it.
+            require_finite(float(norm), f"the gradient{self._where()}", self._remedy())
             self.optimiser.step()
             self.schedule.step()
             totals += torch.stack((-bound.log_likelihood.detach(), bound.divergence.detach())).cpu()
@@ -105,12 +107,13 @@ class Trainer:
         chosen = torch.randperm(count, generator=self.generator)[:wanted]
         return chosen.sort().values.to(self.store.device)
 
-    def _guard(self, loss: Tensor) -> None:
-        if math.isfinite(float(loss.detach())):
-            return
-        raise UserError(
-            f"the loss became {float(loss.detach())} in epoch {self.epoch + 1} of stage {self.stage!r}: the state after "
-            f"epoch {self.epoch} is saved in {self.folder}; run again with a smaller --learning-rate."
+    def _where(self) -> str:
+        return f" in epoch {self.epoch + 1} of the stage {self.stage!r}"
+
+    def _remedy(self) -> str:
+        return (
+            f"the state after epoch {self.epoch} is saved in {self.folder}; start a run in a new folder with"
+            " a smaller --learning-rate"
         )
 
     def _save(self) -> None:
@@ -131,6 +134,10 @@ class Trainer:
 
     def _restore(self) -> None:
         tensors, facts = load_checkpoint(self.folder, self.stage)
+        with taking_up(self.folder, self.stage):
+            self._take_up(tensors, facts)
+
+    def _take_up(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         state = {key.removeprefix("model."): x for key, x in tensors.items() if key.startswith("model.")}
         self.model.load_state_dict(state, strict=False)
         optimiser = self.optimiser.state_dict()
@@ -153,7 +160,7 @@ def _trained(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _changing_state(model: DynamicalModel) -> dict[str, Tensor]:
-    """What training changes; the explicit base of the generator and the subspace are saved once, by their own stages."""
+    """What training changes; the rest, as the generator's base, is saved once, at the start of the stage."""
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 

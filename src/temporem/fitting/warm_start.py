@@ -1,4 +1,4 @@
-"""Where a stage of training starts: states from the linear subspace, volumes from back-projection, an encoder to match."""
+"""Where a stage starts: states from the linear subspace, volumes along them, and an encoder to match."""
 
 from dataclasses import dataclass
 
@@ -55,10 +55,13 @@ class Consensus:
 
 
 def find_consensus(store: FrameStore) -> Consensus:
-    """Back-project all frames into one volume, and find the solvent around it."""
+    """Back-project all frames into one volume, and find the solvent around it.
+
+    Raises UserError where halves of the frames agree on nothing, or nothing rises out of the noise.
+    """
     halves: list[Accumulator | None] = [None, None]
     with progress("Consensus volume", len(store)) as advance:
-        for rows in torch.arange(len(store)).split(512):
+        for rows in torch.split(torch.arange(len(store)), 512):
             frames = store.frames(rows)
             for half in (0, 1):
                 chosen = rows % 2 == half
@@ -125,6 +128,9 @@ def warm_start(
     """Return a model to train: assembled, and started from the data.
 
     The parts shared with `baseline` are copied from it (paper, Sec. 4.2); a temporal model refines them.
+    `generator` draws what is random but for the networks' weights, which `assemble` draws from the seed.
+
+    Raises UserError where numbers are lost to overflow.
     """
     box = store.lattice.box_size
     base: Generator | None = None
@@ -199,5 +205,7 @@ def _place_anchors(
     parts = subspace.parts[1:].flatten(1)
     steps = anchor_count(store.lattice.box_size, len(store)) + len(BANDWIDTHS)
     with progress("Volumes along the states", steps) as advance:
-        anchored = fit_anchors(store, z, parts @ parts.T, consensus.mask, options.seed, advance)
+        anchored = fit_anchors(
+            store, z, parts @ parts.T, consensus.mask, consensus.signal_power, options.seed, advance
+        )
     model.generator.base.load_state_dict(anchored.generator.state_dict())
