@@ -56,6 +56,8 @@ def _dispatch(words: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(VERBS)}."
         print(f"temporem: there is no command {verb!r}; {hint}", file=sys.stderr)
         return MENDABLE
+    # Threads that spin while they wait slow everything else on the machine. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Only the verb asked for is imported: `temporem --help` must not wait for torch.
     import tyro
 
