@@ -18,7 +18,7 @@ import pandas as pd
 from temporem.files import write_text
 from temporem.movies.reading import ReadingOptions, read_movies
 
-FRAMES, REFERENCE_FRAMES = 150, 60
+FRAMES, REFERENCE_FRAMES = 100, 50
 
 
 def main() -> None:
