@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.encoders import Encoder, LatentPath
 from temporem.model.features import FeatureExtractor
+from temporem.model.gaussian import DiagonalGaussian
 from temporem.model.generators import Generator
 from temporem.model.priors import LatentPrior
 from temporem.physics.lattice import HalfDisc
@@ -56,13 +57,16 @@ class DynamicalModel(nn.Module):
         The mean is the path of means, the same at every call. The variance, over z_{t−1} too, comes from
         sampled paths: the mean of the conditional variances plus the variance of the conditional means.
         """
+        features = batch.pad(self.features(frames.coefficients, frames.transfer, frames.rotation, lattice))
         shape = (*batch.mask.shape, self.generator.latent_dim)
         device = frames.rotation.device
-        mean = self.infer(frames, batch, lattice, torch.zeros(shape, device=device)).conditional.mean
-        paths = [
-            self.infer(frames, batch, lattice, torch.randn(shape, generator=generator).to(device)).conditional
-            for _ in range(samples)
-        ]
+
+        def conditional(noise: Float[Tensor, "movies length latent"]) -> DiagonalGaussian:
+            path: LatentPath = self.encoder(features, batch.interval, batch.mask, noise)
+            return path.conditional
+
+        mean = conditional(torch.zeros(shape, device=device)).mean
+        paths = [conditional(torch.randn(shape, generator=generator).to(device)) for _ in range(samples)]
         within = torch.stack([path.log_variance.exp() for path in paths]).mean(0)
         between = torch.stack([path.mean for path in paths]).var(0, correction=0)
         return mean[batch.mask], (within + between).sqrt()[batch.mask]
