@@ -80,12 +80,17 @@ def evaluate(simulation: Path, run: Path, references: bool) -> dict:
 
 def scores(summary: dict, data: str, arm: str, seconds: float) -> list[dict]:
     rows = []
-    for method, figures in summary["methods"].items():
-        row = {"data": data, "method": arm if method == "run" else method, "frames": figures["frames"]}
+    methods = {arm: summary["methods"]["run"]}
+    if len(summary["methods"]) > 1:
+        # The references are scored on fewer frames; the run on the same ones stands beside them.
+        methods |= {f"{arm}, same frames as references": summary["run_on_reference_frames"]}
+        methods |= {name: figures for name, figures in summary["methods"].items() if name != "run"}
+    for method, figures in methods.items():
+        row = {"data": data, "method": method, "frames": figures["frames"]}
         for mask in ("whole", "molecule", "moving"):
             row[f"{mask} (Å)"] = figures[mask]["resolution_in_angstroms"]["mean_over_frames"]
         row |= {"PSNR (dB)": figures["psnr_in_decibels"], "SSIM": figures["ssim"]}
-        row["seconds"] = seconds if method == "run" else float("nan")
+        row["seconds"] = seconds if method == arm else float("nan")
         rows.append(row)
     return rows
 

@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_a_sentence(
 
 def test_without_mdanalysis_the_way_out_is_named(peptide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "MDAnalysis", None)
-    with pytest.raises(UserError, match=r"temporem\[trajectories\]"):
+    with pytest.raises(UserError, match=r"pip install MDAnalysis"):
         read_trajectory(peptide, [peptide])
 
 

@@ -44,7 +44,8 @@ class PosedFrames:
             ctf,
             self.rotation[index],
             self.translation_in_pixels[index],
-            torch.from_numpy(self.prepared.noise_variance),
+            # As in the reconstruction: the noise there was before the window.
+            torch.from_numpy(self.prepared.noise_variance) / self.prepared.window_mean_square,
             disc,
         )
 

@@ -22,7 +22,7 @@ BYTES = 3 * 2**30
 BANDWIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 1.0, 2.0)
 """Tried, relative to the spread of the states."""
 TEST_FRAMES = 400
-"""Held out to choose the bandwidth."""
+"""Of movies left out of the volumes, to choose the bandwidth."""
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 
@@ -37,7 +37,8 @@ class Anchored:
     bandwidth: float
     """Chosen, relative to the spread of the states."""
     scores: dict[float, float]
-    """Mean log likelihood of held-out frames, relative to the widest bandwidth, for each tried."""
+    """Mean log likelihood of frames left out of the volumes (but not of the states), for each bandwidth
+    tried, relative to the widest."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def fit_anchors(
     seed: int,
     advance: Callable[[int, str], None],
 ) -> Anchored:
-    """Place anchors among the states, and choose how far to average around them by frames held out.
+    """Place anchors among the states, and choose how far to average around them by movies left out.
 
     `metric` M measures a change of state by how much it changes the volume, dzᵀ M dz. Outside `mask` there is
     solvent. The volumes have `consensus_power` where too few frames show each state to tell their own.

@@ -23,7 +23,7 @@ class FittingOptions:
     method: Method = "tempor"
     """tempor infers states from whole movies; cryodrgn is the same without time (paper, Eq. 9)."""
     seed: int = 0
-    """Seed of everything random; the same seed on the same machine gives the same result."""
+    """Seed of everything random; the same seed on the same processor gives the same result (on the CPU)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     epochs: int = 8

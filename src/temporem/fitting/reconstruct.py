@@ -20,6 +20,7 @@ from temporem.fitting.warm_start import Consensus, assemble, find_consensus, war
 from temporem.model.devices import choose_device, describe_device
 from temporem.model.methods import DynamicalModel
 from temporem.model.store import build_generator, describe_generator, save_generator
+from temporem.movies.description import summarise
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, PreprocessingOptions, prepare_frames
 from temporem.movies.reading import ReadingOptions, read_movies, require_poses
@@ -56,7 +57,7 @@ def reconstruct(
     movies = require_poses(read_movies(path, reading))
     asked = {
         "input": str(path.resolve()),
-        "reading": asdict(reading),
+        "reading": {name: _resolved(value) for name, value in asdict(reading).items()},
         "preprocessing": asdict(preprocessing),
         "fitting": asdict(fitting),
     }
@@ -70,10 +71,14 @@ def reconstruct(
     console.print(f"Computing on {describe_device(device)}")
     with progress("Preparing images", len(movies)) as advance:
         prepared = prepare_frames(movies, preprocessing, advance)
-    run = begun or Run.create(output, asked)
+    console.print(summarise(movies, prepared), highlight=False, markup=False, soft_wrap=True)
     store = FrameStore(movies, prepared, device)
+    # What is wrong with poses, sign or CTF shows here; only then is there a run.
+    consensus = find_consensus(store)
+    run = begun or Run.create(output, asked)
     _describe(run, movies, prepared, device, store)
-    consensus = _consensus(run, store, prepared)
+    run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
+    run.write_mask(consensus.mask.cpu())
     stages = _stages(fitting)
     model: DynamicalModel | None = None
     for stage, (temporal, epochs) in stages.items():
@@ -112,7 +117,7 @@ def _open(output: Path, asked: dict[str, Any]) -> Run:
         was = run.configured(name)
         if isinstance(value, dict):
             then = was if isinstance(was, dict) else {}
-            different = [f"--{key.replace('_', '-')}" for key in value if then.get(key) != _text(value[key])]
+            different = [f"--{key.replace('_', '-')}" for key in value if then.get(key) != value[key]]
         else:
             different = [] if was == value else ["the movies"]
         if different:
@@ -144,8 +149,9 @@ def _check_box(movies: MovieSet) -> None:
         )
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def _resolved(value: Any) -> Any:
+    """A path as text that means the same from every folder; anything else as it is."""
+    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def _describe(
@@ -169,13 +175,6 @@ def _describe(
         usual_interval=store.usual_interval,
         provenance=movies.provenance,
     )
-
-
-def _consensus(run: Run, store: FrameStore, prepared: PreparedFrames) -> Consensus:
-    consensus = find_consensus(store)
-    run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
-    run.write_mask(consensus.mask.cpu())
-    return consensus
 
 
 def _started(

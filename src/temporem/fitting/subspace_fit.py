@@ -109,6 +109,8 @@ def fit_subspace(
             require_finite(loss.item(), _LIKELIHOOD, _REMEDY)
             total += loss.item() * len(batch.rows)
         advance(1, f"−log likelihood {total / len(store):.1f}")
+    # What comes next trains other parts, and would take the last gradient for one of its own.
+    optimiser.zero_grad()
     return None if log_time is None else log_time.detach().exp()
 
 

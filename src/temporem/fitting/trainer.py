@@ -1,5 +1,6 @@
 """Climb the ELBO by Adam, epoch by epoch, with checkpoints to go on from as if there had been no stop."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,9 @@ class Trainer:
         ]
         self.optimiser = torch.optim.Adam([group for group in groups if group["params"]])
         steps = epochs * sum(1 for _ in store.epoch(options.frames_per_batch))
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, steps)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: _half_cosine(step / steps)
+        )
 
     def run(self, record: Callable[[dict[str, Any]], None], advance: Callable[[int, str], None]) -> None:
         """Train to the last epoch, from the checkpoint of this stage where there is one.
@@ -88,7 +91,7 @@ class Trainer:
             require_finite(float(loss.detach()), f"the loss{self._where()}", self._remedy())
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            norm = torch.nn.utils.clip_grad_norm_(_trained(self.model), LARGEST_GRADIENT)
             # A step along such a gradient would spoil the weights, and be saved before the loss shows it.
             require_finite(float(norm), f"the gradient{self._where()}", self._remedy())
             self.optimiser.step()
@@ -153,6 +156,11 @@ class Trainer:
         self.schedule.load_state_dict(self.schedule.state_dict() | facts["schedule"])
         self.generator.set_state(tensors["generator"])
         self.epoch, self.records = facts["epoch"], facts["records"]
+
+
+def _half_cosine(done: float) -> float:
+    """From 1 to 0; movies of unequal length make an epoch of more or fewer steps than was foreseen."""
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:

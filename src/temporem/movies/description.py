@@ -9,7 +9,7 @@ import numpy.typing as npt
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames
 
-__all__ = ["describe", "estimated_snr"]
+__all__ = ["describe", "estimated_snr", "summarise"]
 
 ROWS_OF_TABLE = 16
 BINS_OF_HISTOGRAM = 8
@@ -21,6 +21,12 @@ def describe(movies: MovieSet, prepared: PreparedFrames) -> str:
     """Text for `temporem info`: what was found, where each thing was taken from, what was done with it."""
     parts = (_movies(movies), _images(movies, prepared), _optics(movies), _preparation(prepared))
     return "\n\n".join("\n".join(lines) for lines in (*parts, _shells(prepared)))
+
+
+def summarise(movies: MovieSet, prepared: PreparedFrames) -> str:
+    """`describe` in brief, for the head of a reconstruction: all that was taken or guessed, no tables."""
+    lines = (*_movies(movies), *_images(movies, prepared), *_optics(movies), *_preparation(prepared))
+    return "\n".join(line for line in lines if line.strip())
 
 
 def estimated_snr(prepared: PreparedFrames) -> float:

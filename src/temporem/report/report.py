@@ -54,14 +54,19 @@ def evaluation_section(folder: Path) -> str:
             f"the evaluation in {folder} cannot be read ({error}); run temporem evaluate again."
         ) from None
     masks = list(summary["masks"])
+    methods = summary["methods"]
+    if len(methods) > 1:
+        # References may be scored on fewer frames: beside them stands the run on the same ones.
+        methods = methods | {"run": summary.get("run_on_reference_frames") or methods["run"]}
     rows = [
         [
             name,
+            str(facts["frames"]),
             *(f"{facts[mask]['resolution_in_angstroms']['mean_over_frames']:.2f}" for mask in masks),
             f"{facts['psnr_in_decibels']:.1f}",
             f"{facts['ssim']:.3f}",
         ]
-        for name, facts in summary["methods"].items()
+        for name, facts in methods.items()
     ]
     agreement = summary["latent_agreement"]
     told = (
@@ -72,7 +77,7 @@ def evaluation_section(folder: Path) -> str:
     )
     return section(
         "Against the truth",
-        table(["", *(f"{mask} (Å)" for mask in masks), "PSNR (dB)", "SSIM"], rows),
+        table(["", "frames", *(f"{mask} (Å)" for mask in masks), "PSNR (dB)", "SSIM"], rows),
         '<p class="soft">Resolution at FSC 0.5, mean over frames; smaller is better. Molecule and moving are'
         " soft masks made from the truth: around the molecule, and where it varies over the states.</p>",
         inline_svg(fsc_figure(fsc), "Mean Fourier shell correlation with the truth"),

@@ -96,7 +96,7 @@ def read_route(molecule: Molecule) -> Route:
         package = find_spec("MDAnalysisTests")
         if package is None or package.origin is None:
             raise UserError(
-                "adenylate kinase needs the package MDAnalysisTests: run pip install 'temporem[demo]'."
+                "adenylate kinase needs MDAnalysisTests: run pip install MDAnalysis MDAnalysisTests."
             )
         data = Path(package.origin).parent / "data"
         return read_trajectory(data / "adk.psf", [data / "adk_dims.dcd"], molecule.selection)

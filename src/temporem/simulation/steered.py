@@ -81,8 +81,7 @@ def _openmm() -> Any:
         import openmm
     except ImportError:
         raise UserError(
-            "Steered paths need OpenMM, which is not installed: "
-            'run pip install "temporem[paths]", or choose the morph.'
+            "Steered paths need OpenMM, which is not installed: run pip install openmm, or choose the morph."
         ) from None
     return openmm
 

@@ -81,8 +81,7 @@ def _mdanalysis() -> Any:
             import MDAnalysis
         except ImportError:
             raise UserError(
-                "Trajectories need MDAnalysis, which is not installed: "
-                'run pip install "temporem[trajectories]".'
+                "Trajectories need MDAnalysis, which is not installed: run pip install MDAnalysis."
             ) from None
     return MDAnalysis
 
