@@ -1,0 +1,39 @@
+import math
+from typing import Any
+
+import pytest
+
+from temporem.errors import UserError
+from temporem.fitting.options import FittingOptions
+
+
+def test_the_defaults_hold() -> None:
+    FittingOptions().check()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"latent_dim": 0}, "--latent-dim is 0, but must be at least 1"),
+        ({"latent_dim": -3}, "--latent-dim is -3"),
+        ({"epochs": 1}, "--epochs is 1, but must be at least 2"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"seed": 2**32}, "--seed is 4294967296"),
+        ({"width": 0}, "--width is 0"),
+        ({"layers": 0}, "--layers is 0"),
+        ({"frames_per_batch": 0}, "--frames-per-batch is 0"),
+        ({"coefficients_per_step": 0.0}, "--coefficients-per-step is 0.0, but must be above 0 and at most 1"),
+        ({"coefficients_per_step": 1.5}, "--coefficients-per-step is 1.5"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0.0"),
+        ({"learning_rate": math.nan}, "--learning-rate is nan"),
+        ({"learning_rate": math.inf}, "--learning-rate is inf"),
+        ({"beta": -0.1}, "--beta is -0.1"),
+        ({"beta": math.nan}, "--beta is nan"),
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_sense_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as raised:
+        FittingOptions(**options).check()
+    assert words in str(raised.value)
+    assert str(raised.value).endswith("choose another value.")
