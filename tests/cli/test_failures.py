@@ -38,8 +38,8 @@ def test_what_the_system_refuses_without_naming_a_file_can_be_mended_too() -> No
 
 
 def test_a_path_without_permission_is_named() -> None:
-    sentence, code = explain(PermissionError(errno.EACCES, "Permission denied", "/root/run"))
-    assert (code, "/root/run" in sentence) == (2, True)
+    sentence, code = explain(PermissionError(errno.EACCES, "Permission denied", "/elsewhere/run"))
+    assert (code, "/elsewhere/run" in sentence) == (2, True)
 
 
 def test_full_memory_and_a_missing_package_can_be_mended() -> None:
