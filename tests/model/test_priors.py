@@ -10,6 +10,7 @@ from temporem.model.priors import (
     StandardNormal,
     build_prior,
 )
+from temporem.model.transition import LEAST_TRANSITION_VARIANCE
 
 KINDS = pytest.mark.parametrize("kind", ["standard", "ou", "gated"])
 
@@ -74,7 +75,8 @@ class TestOrnsteinUhlenbeck:
         torch.testing.assert_close(variance, both.log_variance.exp())
 
     def test_keeps_the_standard_normal(self) -> None:
-        step = ornstein_uhlenbeck(0.5, 5.0, 500.0).transition(torch.ones(9, 3), torch.logspace(-2, 3, 9))
+        # Steps so short that the least variance holds are left out.
+        step = ornstein_uhlenbeck(0.5, 5.0, 500.0).transition(torch.ones(9, 3), torch.logspace(-1, 3, 9))
         torch.testing.assert_close(step.mean**2 + step.log_variance.exp(), torch.ones(9, 3))
 
     def test_learned_time_is_that_of_the_paths_it_is_given(self) -> None:
@@ -109,10 +111,38 @@ class TestGatedTransition:
         hidden, output = prior.proposal[0], prior.proposal[2]
         proposal = torch.relu(previous @ hidden.weight.T + hidden.bias) @ output.weight.T + output.bias
         torch.testing.assert_close(opened.mean, proposal)
-        variance = torch.relu(proposal) @ prior.log_variance.weight.T + prior.log_variance.bias
-        torch.testing.assert_close(opened.log_variance, variance)
+        spread = torch.relu(proposal) @ prior.spread.weight.T + prior.spread.bias
+        torch.testing.assert_close(opened.log_variance.exp(), torch.sigmoid(spread))
 
-    def test_knows_no_time(self) -> None:
+    def test_contains_ornstein_and_uhlenbeck_at_every_interval(self) -> None:
+        """With z → ρ z as its step it makes theirs over any time."""
+        prior, previous, interval = GatedTransition(2), normal(6, 2), torch.tensor([0.1, 0.5, 1, 2.7, 9, 40])
+        tau = torch.tensor([3.0, 12.0])
+        with torch.no_grad():
+            prior.gate[2].bias.fill_(-100.0)
+            prior.linear.weight.copy_(torch.diag(torch.exp(-1 / tau)))
+            prior.spread.weight.zero_()
+            prior.spread.bias.copy_(torch.logit(1 - torch.exp(-2 / tau)))
+        found, expected = prior.transition(previous, interval), ornstein_uhlenbeck(3.0, 12.0)
+        torch.testing.assert_close(found.mean, expected.transition(previous, interval).mean)
+        torch.testing.assert_close(found.log_variance, expected.transition(previous, interval).log_variance)
+
+    def test_a_gap_is_neither_one_step_nor_forgotten_at_once(self) -> None:
+        """The path of the linear equation dz = rate · (c − z) dt, followed in small steps."""
         prior, previous = GatedTransition(2), normal(5, 2)
-        once, later = (prior.transition(previous, torch.full((5,), x)) for x in (1.0, 30.0))
-        assert torch.equal(once.mean, later.mean)
+        unit = prior.transition(previous, torch.ones(5))
+        decay = (1 - unit.log_variance.exp()).sqrt()
+        centre = (unit.mean - decay * previous) / (1 - decay)
+        path, small = previous.double(), 1e-3
+        for _ in range(3000):
+            path = path - small * torch.log(decay.double()) * (centre - path)
+        gap = prior.transition(previous, torch.full((5,), 3.0))
+        torch.testing.assert_close(gap.mean, path.float(), atol=5e-3, rtol=5e-3)
+        torch.testing.assert_close(gap.log_variance.exp(), 1 - decay**6)
+        assert (gap.log_variance > unit.log_variance).all()
+
+    def test_no_time_no_change(self) -> None:
+        prior, previous = GatedTransition(2), normal(5, 2)
+        now = prior.transition(previous, torch.zeros(5))
+        torch.testing.assert_close(now.mean, previous)
+        torch.testing.assert_close(now.log_variance.exp(), torch.full((5, 2), LEAST_TRANSITION_VARIANCE))

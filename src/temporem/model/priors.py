@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from temporem.model.gaussian import DiagonalGaussian
+from temporem.model.transition import LEAST_TRANSITION_VARIANCE, transition
 
 __all__ = [
     "GatedTransition",
@@ -60,16 +61,18 @@ class OrnsteinUhlenbeck(LatentPrior):
         self, previous: Float[Tensor, "*batch latent"], interval: Float[Tensor, "*batch"]
     ) -> DiagonalGaussian:
         """The exact transition over the interval."""
-        # An infinite interval would give τ a gradient of 0 · ∞; this one is as good as infinite.
-        rate = interval.clamp(max=1e9)[..., None] / torch.exp(self.log_relaxation_time)
-        variance = -torch.expm1(-2 * rate)
-        return DiagonalGaussian(torch.exp(-rate) * previous, torch.log(variance.clamp(min=1e-6)))
+        decay, variance = transition(interval, torch.exp(-self.log_relaxation_time))
+        return DiagonalGaussian(decay * previous, variance.log())
 
 
 class GatedTransition(LatentPrior):
-    """p(z_t | z_{t−1}) = N(μ(z_{t−1}), σ²(z_{t−1})) with a gate between a linear and a nonlinear mean.
+    """p(z(t+1) | z(t)) = N(μ(z), σ²(z)) with a gate between a linear and a nonlinear mean.
 
-    The transition of the deep Kalman filter (Krishnan et al. 2017, Sec. 5). It knows no time, only steps.
+    The transition of the deep Kalman filter (Krishnan et al. 2017, Sec. 5) over one usual frame interval.
+    Over an interval Δ it is the Ornstein–Uhlenbeck process that makes this very step in Δ = 1: with decay
+    ρ(z) = √(1 − σ²) about the centre c(z) = (μ − ρ z) / (1 − ρ), the mean is ρ^Δ z + (1 − ρ^Δ) c and the
+    variance 1 − ρ^{2Δ}. So a gap is no single step, frames at one time share their state, and with μ = ρ z it
+    is `OrnsteinUhlenbeck`.
     """
 
     def __init__(self, latent_dim: int, width: int = 64) -> None:
@@ -79,19 +82,26 @@ class GatedTransition(LatentPrior):
         )
         self.proposal = nn.Sequential(nn.Linear(latent_dim, width), nn.ReLU(), nn.Linear(width, latent_dim))
         self.linear = nn.Linear(latent_dim, latent_dim)
-        self.log_variance = nn.Linear(latent_dim, latent_dim)
+        self.spread = nn.Linear(latent_dim, latent_dim)
+        """Logit of σ², from the proposal: between 0 and 1, the variance of a first frame."""
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def transition(
         self, previous: Float[Tensor, "*batch latent"], interval: Float[Tensor, "*batch"]
     ) -> DiagonalGaussian:
-        """The gated step; N(0, I) for a first frame."""
+        """The gated step, over the interval; N(0, I) for a first frame."""
         gate, proposal = self.gate(previous), self.proposal(previous)
+        step = (1 - gate) * self.linear(previous) + gate * proposal
+        # −ln ρ, of σ² = sigmoid(logit); never so small that 1 − ρ is lost in rounding.
+        rate = 0.5 * nn.functional.softplus(self.spread(torch.relu(proposal))).clamp(
+            min=LEAST_TRANSITION_VARIANCE
+        )
+        decay, variance = transition(interval, rate)
+        centre = (step - torch.exp(-rate) * previous) / -torch.expm1(-rate)
+        mean = decay * previous + (1 - decay) * centre
         first = torch.isinf(interval)[..., None]
-        mean = (1 - gate) * self.linear(previous) + gate * proposal
-        log_variance = self.log_variance(torch.relu(proposal))
-        return DiagonalGaussian(mean.masked_fill(first, 0.0), log_variance.masked_fill(first, 0.0))
+        return DiagonalGaussian(mean.masked_fill(first, 0.0), variance.log().masked_fill(first, 0.0))
 
 
 def build_prior(kind: PriorKind, latent_dim: int) -> LatentPrior:

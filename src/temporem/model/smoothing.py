@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["SmoothedStates", "smooth"]
+from temporem.model.transition import LONGEST_INTERVAL, transition
 
-_LEAST_TRANSITION_VARIANCE = 1e-4
-"""Frames at equal times would have a prior without width."""
+__all__ = ["SmoothedStates", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,7 @@ def _transitions(
     """e^{−Δ/τ} and 1 − e^{−2Δ/τ} of the step into each frame."""
     if relaxation_time is None:
         return torch.zeros_like(like), torch.ones_like(like)
-    # Beyond 1e6 intervals nothing is remembered; an infinite one would give τ a gradient of 0 · ∞.
-    interval = interval.masked_fill(~mask, 1e6).clamp(max=1e6)
-    rate = interval[..., None] / relaxation_time
-    return torch.exp(-rate), (-torch.expm1(-2 * rate)).clamp(min=_LEAST_TRANSITION_VARIANCE)
+    return transition(interval.masked_fill(~mask, LONGEST_INTERVAL), 1 / relaxation_time)
 
 
 def _eliminate(
