@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.evaluation.evaluation_folder import write_evaluation
 from temporem.evaluation.latent_agreement import latent_agreement
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
 from temporem.evaluation.references import Reference
 from temporem.evaluation.run_references import run_references
 from temporem.evaluation.scoring import Ledger, Scorer, Scores, by_conformation, in_box, scorer_of, true_sides
-from temporem.evaluation.summary import frames_table, fsc_table, summarise, summarise_curves
-from temporem.files import replacing, write_json
+from temporem.evaluation.summary import summarise, summarise_curves
 from temporem.progress import progress
 from temporem.reconstruction.run import Run
 from temporem.simulation.truth import Truth
@@ -63,30 +63,24 @@ def evaluate(
     methods, floor = score(run, truth, scorer, rows, references, reference_rows, options.seed)
 
     on_reference_frames = summarise(methods["run"].of(reference_rows), truth) if references else None
-    summary: dict[str, Any] = {
-        "box_size": truth.box_size,
-        "pixel_size_in_angstroms": truth.pixel_size_in_angstroms,
-        "nyquist_in_angstroms": 2 * truth.pixel_size_in_angstroms,
-        "masks": {name: None if mask is None else float(mask.mean()) for name, mask in scorer.masks.items()},
-        "methods": {name: summarise(scores, truth) for name, scores in methods.items()},
-        "run_on_reference_frames": on_reference_frames,
-        "smoothing_width": {name: widths(reference) for name, reference in references.items()},
-        "phase_randomised_floor": {
+    return write_evaluation(
+        output,
+        methods,
+        truth,
+        scorer,
+        {"phase-randomised floor": floor},
+        run_on_reference_frames=on_reference_frames,
+        smoothing_width={name: widths(reference) for name, reference in references.items()},
+        phase_randomised_floor={
             mask: summarise_curves(curves, truth.box_size, truth.pixel_size_in_angstroms)
             for mask, curves in floor.items()
         },
-        "latent_agreement": latent_agreement(
+        latent_agreement=latent_agreement(
             latents.filter(regex=r"^z\d+$").to_numpy(np.float64),
             truth.states["state"].to_numpy(np.float64),
             pd.factorize(truth.states["movie"])[0],
         ),
-    }
-    curves = {name: scores.fsc for name, scores in methods.items()} | {"phase-randomised floor": floor}
-    write_table(output / "frames.csv", frames_table(methods, truth))
-    write_table(output / "fsc.csv", fsc_table(curves, truth))
-    # Last, so that where it is, all is.
-    write_json(output / "evaluation.json", summary)
-    return summary
+    )
 
 
 def score(
@@ -151,9 +145,3 @@ def check_same_images(run: Run, latents: pd.DataFrame, truth: Truth) -> None:
 def widths(reference: Reference) -> dict[str, float | None]:
     """By mask, as a fraction of the path's length; None where all frames weigh alike."""
     return {mask: width if math.isfinite(width) else None for mask, width in reference.width.items()}
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write CSV with enough digits for float32, atomically."""
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")

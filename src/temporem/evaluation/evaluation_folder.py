@@ -1,0 +1,109 @@
+"""The folder an evaluation leaves, written and read in one place.
+
+```
+evaluation.json       figures of every method          fsc.csv            mean curves with their spread
+frames.csv            a row per method and image       fsc_per_frame.npz  curves of method `run`: `image`, and
+                                                       (images, shells) under the name of each mask
+```
+
+Any program's scores can stand in such a folder: score its volumes with `evaluate_volumes`, as method `run`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import Tensor
+
+from temporem.errors import UserError
+from temporem.evaluation.scoring import Scorer, Scores, TrueVolumes
+from temporem.evaluation.summary import frames_table, fsc_table, summarise
+from temporem.files import replacing, write_json
+
+__all__ = ["RUN", "Evaluation", "read_evaluation", "write_evaluation", "write_table"]
+
+RUN = "run"
+"""The method whose volumes are evaluated, beside the references."""
+CURVES = "fsc_per_frame.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What is known of a run's volumes, frame by frame."""
+
+    path: Path
+    summary: dict[str, Any]
+    """`evaluation.json`."""
+    frames: pd.DataFrame
+    """Of method `run`, indexed by image: movie (text), frame, state, psnr_in_decibels, ssim and others."""
+    fsc: Mapping[str, npt.NDArray[np.float32]]
+    """(images, shells) by mask, in the order of `frames`."""
+
+
+def write_evaluation(
+    folder: Path,
+    methods: Mapping[str, Scores],
+    truth: TrueVolumes,
+    scorer: Scorer,
+    other_curves: Mapping[str, Mapping[str, Tensor]] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write the scores of methods, `run` among them, and return what `evaluation.json` holds.
+
+    `other_curves` (images, shells), by name and mask, join `fsc.csv` alone; `more` joins the JSON.
+    """
+    summary: dict[str, Any] = {
+        "box_size": truth.box_size,
+        "pixel_size_in_angstroms": truth.pixel_size_in_angstroms,
+        "nyquist_in_angstroms": 2 * truth.pixel_size_in_angstroms,
+        "masks": {name: None if mask is None else float(mask.mean()) for name, mask in scorer.masks.items()},
+        "methods": {name: summarise(scores, truth) for name, scores in methods.items()},
+        **more,
+    }
+    curves = {name: scores.fsc for name, scores in methods.items()} | dict(other_curves or {})
+    write_table(folder / "frames.csv", frames_table(methods, truth))
+    write_table(folder / "fsc.csv", fsc_table(curves, truth))
+    of_run = {mask: fsc.numpy().astype(np.float32) for mask, fsc in methods[RUN].fsc.items()}
+    with replacing(folder / CURVES) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, image=methods[RUN].image, **of_run)
+    # Last, so that where it is, all is.
+    write_json(folder / "evaluation.json", summary)
+    return summary
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation from its own folder or from the run's that holds it.
+
+    Raises UserError where there is none, or it is damaged or of an older version.
+    """
+    inner = path / "evaluation"
+    folder = inner if (inner / "evaluation.json").is_file() else path
+    if not (folder / "evaluation.json").is_file():
+        raise UserError(
+            f"{path} holds no evaluation (no evaluation/evaluation.json): run temporem evaluate on it first."
+        )
+    try:
+        summary: dict[str, Any] = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        table = pd.read_csv(folder / "frames.csv", dtype={"movie": str})
+        frames = table[table["method"] == RUN].set_index("image")
+        with (folder / CURVES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            image, fsc = arrays["image"], {mask: arrays[mask] for mask in summary["masks"]}
+        if not frames.index.is_unique or {len(x) for x in fsc.values()} != {len(image)}:
+            raise ValueError("its tables do not belong together")
+        return Evaluation(folder, summary, frames.loc[image], fsc)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise UserError(
+            f"the evaluation in {folder} cannot be read ({error}): run temporem evaluate again."
+        ) from None
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write CSV with enough digits for float32, atomically."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.7g")
