@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "reserve", "write_json", "write_text"]
+import numpy as np
+import numpy.typing as npt
+
+from temporem.errors import UserError
+
+__all__ = ["check_folder", "replacing", "reserve", "room_for", "write_json", "write_text"]
+
+BYTES_IN_MEMORY = 2**30
+"""An array of more bytes than these lives in a temporary file."""
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError where files cannot be written into `path` because a file is in its way."""
+    for part in (path, *path.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise UserError(f"{part} is a file, not a folder: choose another folder to write into.")
+            return
 
 
 @contextmanager
@@ -51,6 +69,21 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
         except OSError as error:
             error.filename = str(path)
             raise
+
+
+def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Room for an array, its values not set: in memory, or in a temporary file without a name.
+
+    The file goes with the array. It lies in the folder that TMPDIR names, or the system's for such files.
+
+    Raises OSError, naming the folder, where the disk has no room.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= BYTES_IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="temporem-") as file:
+        reserve(file.fileno(), size, Path(tempfile.gettempdir()))
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@ import pytest
 import torch
 from blob_movies import Molecule, optics, store_of
 
+from temporem import files
 from temporem.fitting.frames import FrameStore
 from temporem.physics.ctf import contrast_transfer_function
 from temporem.physics.rotations import random_rotations
@@ -81,6 +82,31 @@ def test_frames_are_whitened_centred_slices_times_transfer() -> None:
     torch.testing.assert_close(frames.rotation, rotation)
     one = store.frames(torch.tensor([3]))
     assert torch.equal(one.coefficients[0], frames.coefficients[3])
+
+
+def test_frames_from_temporary_files_are_those_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    count = 9
+    images, rotation = torch.randn(count, BOX, BOX, generator=generator), torch.eye(3).expand(count, 3, 3)
+    given = (images, rotation, np.arange(count) // 3, np.arange(count) % 3 * 1.0, 2.0)
+    contrast_transfer = optics(count, generator)
+    expected = store_of(*given, contrast_transfer=contrast_transfer).frames(torch.tensor([7, 0, 4]))
+    made = []
+    monkeypatch.setattr(files, "BYTES_IN_MEMORY", 100)
+    monkeypatch.setattr(np, "memmap", lambda *a, memmap=np.memmap, **o: made.append(1) or memmap(*a, **o))
+    store = store_of(*given, contrast_transfer=contrast_transfer)
+    assert made
+    found = store.frames(torch.tensor([7, 0, 4]))
+    assert torch.equal(found.coefficients, expected.coefficients)
+    assert torch.equal(found.transfer, expected.transfer)
+
+
+def test_the_leading_coefficients_can_be_read_alone(ragged: FrameStore) -> None:
+    rows = torch.tensor([5, 1])
+    whole, part = ragged.frames(rows), ragged.frames(rows, 20)
+    assert part.coefficients.shape == part.transfer.shape == (2, 20)
+    torch.testing.assert_close(part.coefficients, whole.coefficients[:, :20], rtol=0, atol=1e-6)
+    torch.testing.assert_close(part.transfer, whole.transfer[:, :20], rtol=0, atol=0)
 
 
 def test_whitened_noise_has_variance_one_in_every_shell() -> None:

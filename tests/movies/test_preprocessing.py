@@ -9,6 +9,7 @@ import pytest
 import torch
 from made_movies import movie_set, noise, particle_images
 
+from temporem import files
 from temporem.errors import UserError
 from temporem.movies import preprocessing
 from temporem.movies.images import StackImages, open_stack
@@ -79,7 +80,7 @@ def test_chunks_and_the_temporary_file_change_nothing(monkeypatch):
     movies = movie_set(-noise(37, 32, "white"))
     whole = prepare_frames(movies, PreprocessingOptions(sign="dark"))
     monkeypatch.setattr(preprocessing, "PIXELS_PER_CHUNK", 5 * 32**2)
-    monkeypatch.setattr(preprocessing, "BYTES_IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "BYTES_IN_MEMORY", 1000)
     told = []
     parts = prepare_frames(movies, PreprocessingOptions(sign="dark"), lambda count, note: told.append(count))
     assert isinstance(parts.coefficients, np.memmap)
@@ -94,7 +95,7 @@ def test_a_disk_too_full_for_the_temporary_file_is_an_error(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(preprocessing, "BYTES_IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match=tempfile.gettempdir()):
         prepare_frames(movie_set(noise(9, 32, "white")), PreprocessingOptions())

@@ -69,7 +69,8 @@ def _prepare(
     Float[Tensor, "movies length latent latent"],
     Float[Tensor, "movies length latent"],
 ]:
-    frames = store.frames(batch.rows)
-    told = features.subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
+    subspace = features.subspace
+    frames = store.frames(batch.rows, subspace.coefficients_used(store.lattice))
+    told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
     inputs = features(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
     return batch, batch.pad(inputs), batch.pad(told.matrix), batch.pad(told.vector)

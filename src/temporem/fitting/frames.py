@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from temporem.files import room_for
 from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
@@ -22,7 +23,11 @@ _ROWS_AT_ONCE = 256
 
 
 class FrameStore:
-    """All frames of a `MovieSet` after `prepare_frames`, read in batches onto a device."""
+    """All frames of a `MovieSet` after `prepare_frames`, read in batches onto a device.
+
+    Coefficients and CTFs of many frames lie in temporary files (`files.room_for`), and only a batch at a time
+    in memory.
+    """
 
     def __init__(self, movies: MovieSet, prepared: PreparedFrames, device: torch.device) -> None:
         self.device = device
@@ -38,15 +43,15 @@ class FrameStore:
         noise_variance = torch.from_numpy(prepared.noise_variance) / prepared.window_mean_square
         self.noise_variance = noise_variance
         self._precision = noise_variance[shell].rsqrt()
+        self._frequency = prepared.half_disc.frequency
         frequency = prepared.half_disc.frequency / (
             prepared.half_disc.box_size * prepared.pixel_size_in_angstroms
         )
         self._transfer: Tensor | None = None
         if movies.contrast_transfer is not None:
-            parts = torch.split(torch.arange(len(movies)), _ROWS_AT_ONCE)
-            self._transfer = torch.cat(
-                [contrast_transfer_function(movies.contrast_transfer[rows], frequency) for rows in parts]
-            )
+            self._transfer = torch.from_numpy(room_for(self._coefficients.shape, np.float32))
+            for rows in torch.split(torch.arange(len(movies)), _ROWS_AT_ONCE):
+                self._transfer[rows] = contrast_transfer_function(movies.contrast_transfer[rows], frequency)
         self.movie_rows: list[npt.NDArray[np.integer]] = [rows for _, rows in movies.rows_by_movie()]
         self._time = np.asarray(movies.time, dtype=np.float64)
         self.usual_interval = _usual_interval(self._time, self.movie_rows)
@@ -54,14 +59,15 @@ class FrameStore:
     def __len__(self) -> int:
         return len(self._coefficients)
 
-    def frames(self, rows: Int[Tensor, " frames"]) -> FrameBatch:
-        """Read frames."""
+    def frames(self, rows: Int[Tensor, " frames"], count: int | None = None) -> FrameBatch:
+        """Read frames; of each the leading `count` coefficients, or all."""
         rows = rows.cpu()
-        centred = phase_shift(self.lattice.frequency.cpu(), -self._shift[rows], self.lattice.box_size)
-        coefficients = self._coefficients[rows] * centred * self._precision
-        transfer = self._precision.expand(len(rows), -1)
+        precision = self._precision[:count]
+        centred = phase_shift(self._frequency[:count], -self._shift[rows], self.lattice.box_size)
+        coefficients = self._coefficients[:, :count][rows] * centred * precision
+        transfer = precision.expand(len(rows), -1)
         if self._transfer is not None:
-            transfer = transfer * self._transfer[rows]
+            transfer = transfer * self._transfer[:, :count][rows]
         return FrameBatch(
             coefficients.to(self.device), transfer.to(self.device), self._rotation[rows].to(self.device)
         )

@@ -120,7 +120,7 @@ def _states(
     batch: MovieBatch,
     relaxation_time: Float[Tensor, " latent"] | None,
 ) -> tuple[Float[Tensor, ""], SmoothedStates]:
-    frames = store.frames(batch.rows)
+    frames = store.frames(batch.rows, subspace.coefficients_used(store.lattice))
     told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
     with stable(_LIKELIHOOD, _REMEDY):
         states = smooth(

@@ -56,6 +56,10 @@ class LinearSubspace(nn.Module):
         grid = family_grid(self.parts * self.ball, _PADDING)
         return family_slices(grid, rotation, frequency, 2 * self.radius, _PADDING)
 
+    def coefficients_used(self, lattice: HalfDisc) -> int:
+        """How many leading coefficients of a frame are looked at: |k| ≤ radius − 1."""
+        return lattice.count_within(self.radius - 1)
+
     def information(
         self,
         coefficients: Complex[Tensor, "frames coefficients"],
@@ -65,10 +69,10 @@ class LinearSubspace(nn.Module):
     ) -> FrameInformation:
         """What frames tell of z.
 
-        Coefficients are whitened and centred, `transfer` is CTF / noise sd. Those with |k| ≤ radius − 1 are
-        used.
+        Coefficients are whitened and centred, `transfer` is CTF / noise sd; no more than `coefficients_used`
+        need be there.
         """
-        count = lattice.count_within(self.radius - 1)
+        count = self.coefficients_used(lattice)
         weight = lattice.multiplicity[:count].sqrt()
         parts = self.slices(rotation, lattice.frequency[:count])
         parts = torch.view_as_real(parts * (transfer[:, :count] * weight)[..., None])

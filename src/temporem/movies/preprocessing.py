@@ -1,9 +1,7 @@
 """From images as stored to the Fourier coefficients a model is fitted to."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from temporem.errors import UserError
-from temporem.files import reserve
+from temporem.files import room_for
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.noise import CornerNoise, windowed_noise_variance
 from temporem.movies.normalising import read_normalised
@@ -21,13 +19,12 @@ from temporem.physics.lattice import HalfDisc, half_disc
 
 __all__ = ["PreparedFrames", "PreprocessingOptions", "prepare_frames", "translation_in_pixels"]
 
-BYTES_IN_MEMORY = 2**30
-"""Coefficients beyond this many bytes live in a temporary file."""
 PIXELS_PER_CHUNK = 2**21
 EDGE = 0.08
 """Width of the window's soft edge as a fraction of the box."""
 FEWEST_NOISE_PIXELS = 32
 SMALLEST_BOX = 16
+"""In pixels; fewer leave nothing to tell a shape by."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def prepare_frames(
     outside, window = outside_circle(box, radius), circular_window(box, radius, EDGE * box)
     corners = CornerNoise(outside_circle(box, max(radius, box / 2)))
     disc = half_disc(box)
-    coefficients = _room_for(len(movies), len(disc))
+    coefficients = room_for((len(movies), len(disc)), np.complex64)
     scale, offset = (np.empty(len(movies), dtype=np.float32) for _ in range(2))
     power = torch.zeros(disc.radius + 1, dtype=torch.float64)
     evidence = SignEvidence(movies, disc, pixel_size, radius)
@@ -158,6 +155,11 @@ def translation_in_pixels(movies: MovieSet, prepared: PreparedFrames) -> npt.NDA
 
 def _cropped(movies: MovieSet, box: int | None) -> tuple[int, float]:
     given = movies.images.box_size
+    if given < SMALLEST_BOX:
+        raise UserError(
+            f"the images' box of {given} pixels is too small for a reconstruction: give images of at least"
+            f" {SMALLEST_BOX} pixels."
+        )
     if box is None:
         return given, movies.pixel_size_in_angstroms
     if box % 2 or not SMALLEST_BOX <= box <= given:
@@ -183,12 +185,3 @@ def _radius_in_pixels(options: PreprocessingOptions, box: int, pixel_size: float
 def _chunks(count: int, box: int) -> Iterator[npt.NDArray[np.int64]]:
     size = max(1, PIXELS_PER_CHUNK // box**2)
     return (np.arange(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def _room_for(rows: int, columns: int) -> npt.NDArray[np.complex64]:
-    """Uninitialised coefficients, in memory or in an unnamed temporary file that goes with the array."""
-    if rows * columns * 8 <= BYTES_IN_MEMORY:
-        return np.empty((rows, columns), dtype=np.complex64)
-    with tempfile.TemporaryFile(prefix="temporem-") as file:
-        reserve(file.fileno(), rows * columns * 8, Path(tempfile.gettempdir()))
-        return np.memmap(file, dtype=np.complex64, mode="w+", shape=(rows, columns))
