@@ -7,6 +7,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from temporem.evaluation.evaluate import EvaluationOptions
 from temporem.evaluation.evaluate import evaluate as compare
+from temporem.files import check_folder
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import write_evaluation_figures
 from temporem.report.report import write_report
@@ -29,8 +30,9 @@ def evaluate(
         comparison: What is compared.
         output: Folder to write into; by default `evaluation` in the run folder.
     """
-    opened = Run.open(run)
     folder = run / "evaluation" if output is None else output
+    check_folder(folder)
+    opened = Run.open(run)
     compare(opened, Truth.load(truth), folder, comparison)
     write_evaluation_figures(folder)
     page = write_report(opened, evaluation=folder)

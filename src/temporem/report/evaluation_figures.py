@@ -4,12 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from temporem.report.style import COLOURS, in_house_style, new_figure, write_figure
 
-__all__ = ["fsc_figure", "latent_and_state_figure", "resolution_figure", "write_evaluation_figures"]
+__all__ = [
+    "fsc_figure",
+    "latent_and_state_figure",
+    "resolution_figure",
+    "show_resolution",
+    "write_evaluation_figures",
+]
 
 RUN = "run"
 """The evaluation's name for the volumes of the run itself, beside the references."""
@@ -43,11 +50,17 @@ def fsc_figure(fsc: pd.DataFrame) -> Figure:
             width, style = (2.0, "-") if method == RUN else (1.2, "--")
             axis.plot(frequency, part["fsc"], color=colour, linewidth=width, linestyle=style, label=method)
         axis.axhline(0.5, color=COLOURS[7], linewidth=0.8, linestyle=":")
-        axis.set(title=mask, xlabel="resolution (Å)", xlim=(0, None), ylim=(-0.05, 1.02))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{1 / k:.1f}" if k > 0 else "∞"))
+        axis.set(title=mask, xlim=(0, None), ylim=(-0.05, 1.02))
+        show_resolution(axis)
     axes[0].set_ylabel("FSC with the truth")
     axes[-1].legend(fontsize=8)
     return figure
+
+
+def show_resolution(axis: Axes) -> None:
+    """Label an axis of spatial frequency (1/Å) with what it resolves, in Å."""
+    axis.set_xlabel("resolution (Å)")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{1 / k:.1f}" if k > 0 else "∞"))
 
 
 @in_house_style
