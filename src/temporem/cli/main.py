@@ -16,6 +16,7 @@ VERBS = {
     "reconstruct": "recover the volume of every frame of every movie",
     "volumes": "write volumes of a run as MRC files, with a ChimeraX script",
     "evaluate": "compare a run with the truth of simulated movies",
+    "compare": "compare evaluated runs with each other",
     "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
 }
 
