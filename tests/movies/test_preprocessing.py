@@ -154,3 +154,8 @@ def test_an_unusable_image_of_a_file_is_named_as_relion_names_it(tmp_path):
     in_file = replace(movie_set(images), images=StackImages.all_of([open_stack(tmp_path / "stack.mrcs")]))
     with pytest.raises(UserError, match=r"image row 2 \(000003@.*stack.mrcs\) is constant; "):
         prepare_frames(in_file, PreprocessingOptions())
+
+
+def test_images_too_small_to_tell_a_shape_are_refused():
+    with pytest.raises(UserError, match="box of 12 pixels is too small"):
+        prepare_frames(movie_set(noise(3, 12, "white")), PreprocessingOptions())

@@ -30,8 +30,6 @@ from temporem.reconstruction.run import Run
 
 __all__ = ["reconstruct"]
 
-SMALLEST_BOX = 16
-"""In pixels; fewer leave nothing to tell a shape by."""
 SAMPLES = 32
 """Paths drawn for the marginal standard deviations."""
 
@@ -67,7 +65,6 @@ def reconstruct(
         _check_unchanged(begun, movies)
     else:
         Run.check_free(output)
-    _check_box(movies)
     console.print(f"Computing on {describe_device(device)}")
     with progress("Preparing images", len(movies)) as advance:
         prepared = prepare_frames(movies, preprocessing, advance)
@@ -138,15 +135,6 @@ def _check_unchanged(run: Run, movies: MovieSet) -> None:
                 f"{run.path} was begun with {config[name]} {name}, but there are {now} now: put the movies"
                 " back as they were, or start a run in a new folder."
             )
-
-
-def _check_box(movies: MovieSet) -> None:
-    box = movies.images.box_size
-    if box < SMALLEST_BOX:
-        raise UserError(
-            f"the images' box of {box} pixels is too small for a reconstruction: give images of at least"
-            f" {SMALLEST_BOX} pixels."
-        )
 
 
 def _resolved(value: Any) -> Any:
