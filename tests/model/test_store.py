@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 
 from temporem.errors import UserError
 from temporem.model.generators import Generator
-from temporem.model.store import build_generator, describe_generator, load_generator, save_generator
+from temporem.model.store import KINDS, build_generator, load_generator, save_generator
 from temporem.physics.lattice import half_disc
 from temporem.physics.rotations import random_rotations
 
@@ -45,9 +46,9 @@ def test_what_is_read_is_what_was_written(made: Callable[[], Generator], tmp_pat
 
 @pytest.mark.parametrize("made", MADE.values(), ids=MADE.keys())
 def test_descriptions_survive_json_and_building(made: Callable[[], Generator]) -> None:
-    description = describe_generator(made())
+    description = made().describe()
     rebuilt = build_generator(json.loads(json.dumps(description)))
-    assert describe_generator(rebuilt) == description
+    assert rebuilt.describe() == description
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
@@ -120,13 +121,35 @@ def test_damaged_models_are_told_in_a_sentence(damage: Callable[[Path], None], t
     assert "\n" not in message
 
 
-def test_generators_that_cannot_be_written_are_named(tmp_path: Path) -> None:
-    class Other(Generator):
-        def slices(self, z, rotation, frequency):  # type: ignore[no-untyped-def]
-            raise NotImplementedError
+class Constant(Generator):
+    """A kind that the package does not know: one number everywhere, at every state."""
 
-        def volumes(self, z):  # type: ignore[no-untyped-def]
-            raise NotImplementedError
+    def __init__(self, box_size: int) -> None:
+        super().__init__()
+        self.box_size, self.latent_dim = box_size, 2
+        self.level = torch.nn.Parameter(torch.zeros(()))
 
-    with pytest.raises(TypeError, match="Other"):
-        describe_generator(Other())
+    def slices(self, z: torch.Tensor, rotation: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(z), len(frequency), dtype=torch.complex64)
+
+    def volumes(self, z: torch.Tensor) -> torch.Tensor:
+        return self.level.expand(len(z), *(self.box_size,) * 3)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "constant", "box_size": self.box_size}
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], build: object) -> "Constant":
+        return cls(description["box_size"])
+
+
+def test_a_new_kind_needs_one_entry_in_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = Constant(8)
+    torch.nn.init.constant_(generator.level, 3.0)
+    save_generator(tmp_path, generator)
+    with pytest.raises(UserError, match="unknown kind of generator 'constant'"):
+        load_generator(tmp_path, CPU)
+    monkeypatch.setitem(KINDS, "constant", Constant)
+    assert torch.equal(
+        load_generator(tmp_path, CPU).volumes(torch.zeros(1, 2)), torch.full((1, 8, 8, 8), 3.0)
+    )

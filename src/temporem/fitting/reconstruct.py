@@ -19,7 +19,7 @@ from temporem.fitting.trainer import Trainer
 from temporem.fitting.warm_start import Consensus, assemble, find_consensus, warm_start
 from temporem.model.devices import choose_device, describe_device
 from temporem.model.methods import DynamicalModel
-from temporem.model.store import build_generator, describe_generator, save_generator
+from temporem.model.store import build_generator, save_generator
 from temporem.movies.description import summarise
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, PreprocessingOptions, prepare_frames
@@ -186,9 +186,7 @@ def _started(
         return model.to(store.device)
     generator = torch.Generator().manual_seed(seed)
     model = warm_start(store, consensus, fitting, before, temporal, generator)
-    save_checkpoint(
-        run.checkpoints_path, name, model.state_dict(), {"generator": describe_generator(model.generator)}
-    )
+    save_checkpoint(run.checkpoints_path, name, model.state_dict(), {"generator": model.generator.describe()})
     return model
 
 

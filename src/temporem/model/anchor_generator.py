@@ -1,5 +1,6 @@
 """Volumes known at a few latent states, and interpolated between them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,6 +73,18 @@ class AnchorGenerator(Generator):
     def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
         """Volumes [z, y, x]; see `Generator.volumes`."""
         return torch.einsum("sa,azyx->szyx", self.weights(z), self.volumes_at_anchors)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Generator.describe`."""
+        count = len(self.anchors)
+        return {"kind": "anchors", "box_size": self.box_size, "latent_dim": self.latent_dim, "count": count}
+
+    @classmethod
+    def from_description(
+        cls, description: dict[str, Any], build: Callable[[dict[str, Any]], Generator]
+    ) -> "AnchorGenerator":
+        """See `Generator.from_description`."""
+        return cls(description["box_size"], description["latent_dim"], description["count"])
 
     def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
         self._grid = None

@@ -1,6 +1,8 @@
 """The paper's generator: an implicit neural representation of the volume in Fourier space."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float
@@ -115,3 +117,17 @@ class FourierGenerator(Generator):
             half[inside] = torch.cat([self.coefficients(state[None], part[None])[0] for part in parts])
         volumes = fourier_to_volume(grid)
         return volumes if self.base is None else volumes + self.base.volumes(z)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Generator.describe`."""
+        base = None if self.base is None else self.base.describe()
+        return {"kind": "fourier", "config": asdict(self.config), "base": base}
+
+    @classmethod
+    def from_description(
+        cls, description: dict[str, Any], build: Callable[[dict[str, Any]], Generator]
+    ) -> "FourierGenerator":
+        """See `Generator.from_description`."""
+        base = None if description["base"] is None else build(description["base"])
+        config = FourierGeneratorConfig(**description["config"])
+        return cls(config, torch.Generator().manual_seed(0), base)

@@ -1,6 +1,8 @@
 """What the rest of the system asks of a generator G_θ(z, ·), whatever it is made of."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
@@ -32,3 +34,20 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
         """Volumes [z, y, x] whose plain voxel sums along the beam are the images."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `from_description` needs to build one like it, as JSON holds it.
+
+        Its `kind` is the name in `store.KINDS`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_description(
+        cls, description: dict[str, Any], build: "Callable[[dict[str, Any]], Generator]"
+    ) -> "Generator":
+        """A generator of that description, its weights not yet set; `build` builds those inside it.
+
+        Raises KeyError, TypeError or ValueError for what is no description.
+        """
