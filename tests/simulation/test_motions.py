@@ -94,7 +94,7 @@ def test_static_molecules_stand_still() -> None:
 def test_each_distinct_conformation_is_made_once(peptide: Path) -> None:
     route = TorsionRoute(read_structure(peptide), 5)
     schedule = ConstantSpeed(10.0, 10).schedule(np.full(6, 10), np.random.default_rng(0))
-    made = conformations(route, schedule)
+    made = conformations([route], schedule, np.random.default_rng(0))
     assert made.positions.shape == (10, 60, 3)
     np.testing.assert_allclose(made.value[:10], np.arange(10) * 9)
     assert made.unit == "degrees"
@@ -103,9 +103,8 @@ def test_each_distinct_conformation_is_made_once(peptide: Path) -> None:
 
 def test_left_out_frames_take_their_conformations_with_them(peptide: Path) -> None:
     route = TorsionRoute(read_structure(peptide), 5)
-    made = conformations(
-        route, ConstantSpeed(10.0, 10).schedule(np.array([10, 10]), np.random.default_rng(0))
-    )
+    schedule = ConstantSpeed(10.0, 10).schedule(np.array([10, 10]), np.random.default_rng(0))
+    made = conformations([route], schedule, np.random.default_rng(0))
     kept = made.rows(made.category >= 4)
     assert len(kept.positions) == 6
     assert kept.state.min() == pytest.approx(0.4)

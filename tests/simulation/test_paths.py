@@ -9,6 +9,8 @@ from temporem.errors import UserError
 from temporem.simulation import steered
 from temporem.simulation.interpolation import morph
 from temporem.simulation.matching import carried, common_atoms
+from temporem.simulation.molecules import Transition, read_routes
+from temporem.simulation.motions import Schedule, conformations
 from temporem.simulation.structures import Structure, read_structure, superposed
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "structures"
@@ -125,3 +127,53 @@ def test_cas9_is_steered_to_within_an_angstrom() -> None:
     route = steered.steered_path(first, last, 190, 0)
     _, matched = common_atoms(first, last)
     assert rmsd(route.trajectory[-1], matched.positions) < 1.0
+
+
+def test_a_path_is_steered_once_and_kept(
+    peptide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("openmm")
+    monkeypatch.setattr(steered, "STEPS", 400)
+    first = read_structure(peptide)
+    last = bent(first, 60)
+    made = steered.steered_path(first, last, 5, 0, tmp_path).trajectory
+    monkeypatch.setattr(steered, "_steered", lambda *_: pytest.fail("it was steered again"))
+    np.testing.assert_array_equal(steered.steered_path(first, last, 5, 0, tmp_path).trajectory, made)
+    for other in ((first, last, 5, 1), (first, bent(first, 50), 5, 0), (first, last, 6, 0)):
+        with pytest.raises(pytest.fail.Exception, match="again"):
+            steered.steered_path(*other, tmp_path)
+
+
+def test_frames_of_one_state_come_from_several_paths_that_begin_alike(
+    peptide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("openmm")
+    monkeypatch.setattr(steered, "STEPS", 2000)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = read_structure(peptide)
+    save_pdb(tmp_path / "last.pdb", peptide, bent(first, 60))
+    molecule = Transition(str(peptide), str(tmp_path / "last.pdb"), snapshots=9, paths=3)
+    routes = read_routes(molecule)
+    starts = np.stack([route.positions(np.zeros(1))[0] for route in routes])
+    np.testing.assert_allclose(starts, starts[:1].repeat(3, axis=0), atol=1e-3)
+    schedule = Schedule(np.repeat([0.0, 0.5, 1.0], 100), np.repeat([0, 1, 2], 100))
+    shown = conformations(routes, schedule, np.random.default_rng(0))
+    assert len(shown.positions) == 9
+    np.testing.assert_array_equal(shown.state, schedule.state)
+    middle = shown.positions[np.unique(shown.conformation[100:200])]
+    assert len(middle) == 3
+    spread = np.sqrt(((middle[:, None] - middle[None]) ** 2).sum(-1).mean(-1))
+    assert spread[np.triu_indices(3, 1)].min() > 0.1
+    assert np.bincount(shown.conformation[100:200]).max() < 60
+
+
+def save_pdb(path: Path, like: Path, structure: Structure) -> None:
+    """The lines of a PDB file with the coordinates of `structure`, which was read from it."""
+    atoms = iter(structure.positions)
+    lines = [
+        f"{line[:30]}{''.join(f'{x:8.3f}' for x in next(atoms))}{line[54:]}"
+        if line.startswith("ATOM")
+        else line
+        for line in like.read_text().splitlines()
+    ]
+    path.write_text("\n".join(lines) + "\n")

@@ -10,7 +10,7 @@ from temporem.movies.reading import read_movies
 from temporem.movies.reading_options import ReadingOptions
 from temporem.simulation import molecules
 from temporem.simulation.densities import DensityOptions
-from temporem.simulation.molecules import AdenylateKinase, Torsion, Trajectory, Transition, read_route
+from temporem.simulation.molecules import AdenylateKinase, Torsion, Trajectory, Transition, read_routes
 from temporem.simulation.options import SimulationOptions
 from temporem.simulation.recipes import GENERAL, RECIPES
 from temporem.simulation.simulate import simulate
@@ -83,7 +83,7 @@ def test_adenylate_kinase_opens(tmp_path: Path) -> None:
 def test_adenylate_kinase_without_its_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(molecules, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install MDAnalysis MDAnalysisTests"):
-        read_route(AdenylateKinase())
+        read_routes(AdenylateKinase())
 
 
 @pytest.mark.parametrize("name", [*RECIPES, *GENERAL])

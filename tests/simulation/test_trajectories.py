@@ -93,8 +93,8 @@ def test_nothing_is_said_of_mdanalysis_own_plans() -> None:
     """Its reader of DCD files warns users of what is meant for programmers; in a process of its own."""
     pytest.importorskip("MDAnalysisTests")
     code = (
-        "from temporem.simulation.molecules import AdenylateKinase, read_route;"
-        "assert len(read_route(AdenylateKinase('name CA')).trajectory) == 98"
+        "from temporem.simulation.molecules import AdenylateKinase, read_routes;"
+        "assert len(read_routes(AdenylateKinase('name CA'))[0].trajectory) == 98"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == done.stdout == ""

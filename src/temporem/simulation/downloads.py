@@ -11,7 +11,7 @@ from pathlib import Path
 from temporem.errors import UserError
 from temporem.files import replacing, write_text
 
-__all__ = ["download_structure", "is_pdb_id"]
+__all__ = ["default_cache", "download_structure", "is_pdb_id"]
 
 ADDRESS = "https://files.wwpdb.org/download/{}.cif.gz"
 TIMEOUT_IN_SECONDS = 60

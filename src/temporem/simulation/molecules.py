@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from temporem.errors import UserError
+from temporem.simulation.downloads import default_cache
 from temporem.simulation.interpolation import morph
 from temporem.simulation.routes import Route, TorsionRoute
 from temporem.simulation.steered import steered_path
 from temporem.simulation.structures import read_structure
 from temporem.simulation.trajectories import read_trajectory
 
-__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_route"]
+__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_routes"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Transition:
     """Conformations along the path."""
     path_seed: int = 0
     """Of the steered path's thermal motion."""
+    paths: int = 1
+    """Steered paths, of this seed and the following ones; every frame shows a conformation of any of them."""
     chain: str | None = None
     """Chain to keep of either (default: all)."""
 
@@ -74,8 +77,26 @@ class AdenylateKinase:
 Molecule = Torsion | Transition | Trajectory | AdenylateKinase
 
 
-def read_route(molecule: Molecule) -> Route:
-    """Read the files, or download the entries, and return the conformations, centred and superposed."""
+def read_routes(molecule: Molecule) -> list[Route]:
+    """Read the files, or download the entries, and return the conformations, centred and superposed.
+
+    Several routes are of the same atoms, and begin in the same place.
+    """
+    if isinstance(molecule, Transition):
+        if molecule.paths < 1:
+            raise UserError(f"{molecule.paths} paths were asked for: ask for at least one.")
+        first, last = (
+            read_structure(source, chain=molecule.chain) for source in (molecule.first, molecule.last)
+        )
+        if molecule.path == "morph":
+            return [morph(first, last, molecule.snapshots)]
+        seeds = range(molecule.path_seed, molecule.path_seed + molecule.paths)
+        routes = [steered_path(first, last, molecule.snapshots, x, default_cache() / "paths") for x in seeds]
+        return [route.begun_like(routes[0]) for route in routes]
+    return [_only_route(molecule)]
+
+
+def _only_route(molecule: Torsion | Trajectory | AdenylateKinase) -> Route:
     if isinstance(molecule, Torsion):
         structure = read_structure(molecule.structure, chain=molecule.chain, residues=molecule.residues)
         return TorsionRoute(
@@ -85,13 +106,6 @@ def read_route(molecule: Molecule) -> Route:
             torsion=molecule.torsion,
             chain=molecule.chain,
         )
-    if isinstance(molecule, Transition):
-        first, last = (
-            read_structure(source, chain=molecule.chain) for source in (molecule.first, molecule.last)
-        )
-        if molecule.path == "morph":
-            return morph(first, last, molecule.snapshots)
-        return steered_path(first, last, molecule.snapshots, molecule.path_seed)
     if isinstance(molecule, AdenylateKinase):
         package = find_spec("MDAnalysisTests")
         if package is None or package.origin is None:

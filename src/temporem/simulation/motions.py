@@ -4,6 +4,7 @@ Each motion has a twin whose movies start at a random state and run either way, 
 longer tells its state; it turns back at the ends of the route, so that every movie keeps its length.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -70,18 +71,32 @@ class Conformations:
         )
 
 
-def conformations(route: Route, schedule: Schedule) -> Conformations:
-    """Put the molecule where the schedule says, each distinct state once."""
-    state = route.snapped(schedule.state)
-    distinct, conformation = np.unique(state, return_inverse=True)
+def conformations(
+    routes: Sequence[Route], schedule: Schedule, generator: np.random.Generator
+) -> Conformations:
+    """Put the molecule where the schedule says, each distinct conformation once.
+
+    Of several routes, which are of the same atoms and in the same place, every frame is drawn from any.
+    """
+    taken = generator.integers(len(routes), size=len(schedule.state))
+    state, value = (np.empty(len(schedule.state)) for _ in range(2))
+    for index, route in enumerate(routes):
+        here = taken == index
+        state[here] = route.snapped(schedule.state[here])
+        value[here] = route.value(state[here])
+    distinct, conformation = np.unique(np.stack((state, taken), axis=1), axis=0, return_inverse=True)
+    positions = np.empty((len(distinct), len(routes[0].structure), 3), np.float32)
+    for index, route in enumerate(routes):
+        here = distinct[:, 1] == index
+        positions[here] = route.positions(distinct[here, 0])
     return Conformations(
-        route.structure,
-        route.positions(distinct),
-        conformation,
+        routes[0].structure,
+        positions,
+        conformation.reshape(-1),
         state,
         schedule.category,
-        route.value(state),
-        route.unit,
+        value,
+        routes[0].unit,
     )
 
 

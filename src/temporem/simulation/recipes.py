@@ -28,9 +28,10 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
         ),
     ),
     "cas9": (
-        "SpCas9 on a steered path from apo (4CMP) to RNA-bound (4ZT0), through 19 states.",
+        "SpCas9 on steered paths from apo (4CMP) to RNA-bound (4ZT0), through 19 states.",
         SimulationOptions(
-            molecule=Transition(first="4cmp", last="4zt0", chain="A"), motion=PassingThrough(states=19)
+            molecule=Transition(first="4cmp", last="4zt0", chain="A", snapshots=95, paths=4),
+            motion=PassingThrough(states=19),
         ),
     ),
     "adk": (

@@ -106,6 +106,13 @@ class TrajectoryRoute:
         self.trajectory = (trajectory - centroid).astype(np.float32)
         self.structure = structure.with_positions(self.trajectory[0])
 
+    def begun_like(self, other: "TrajectoryRoute") -> "TrajectoryRoute":
+        """Move the whole so that its first snapshot lies where the other's does, centroid on centroid."""
+        first, wanted = (x.trajectory[0].mean(axis=0, dtype=np.float64) for x in (self, other))
+        self.trajectory = (self.trajectory + (wanted - first)).astype(np.float32)
+        self.structure = self.structure.with_positions(self.trajectory[0])
+        return self
+
     def _snapshot(self, state: FloatArray) -> npt.NDArray[np.int64]:
         return np.rint(state * (len(self.trajectory) - 1)).astype(np.int64)
 

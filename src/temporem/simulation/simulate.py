@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from temporem.errors import UserError
-from temporem.files import reserve, write_json
+from temporem.files import reserve, write_json, write_text
 from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.writing import write_movies_star, write_mrcs
@@ -28,15 +28,18 @@ from temporem.simulation.acquisition import (
     draw_translations,
 )
 from temporem.simulation.central_slice import oversampled_transform
-from temporem.simulation.imaging import clean_images, noise
-from temporem.simulation.molecules import read_route
+from temporem.simulation.imaging import NoiseColour, clean_images, noise
+from temporem.simulation.molecules import read_routes
 from temporem.simulation.motions import Conformations, conformations
 from temporem.simulation.options import SimulationOptions
+from temporem.simulation.readme import README, readme
 from temporem.simulation.truth import Truth
 
-__all__ = ["simulate"]
+__all__ = ["new_folder", "noise_of", "simulate"]
 
 IMAGES_AT_ONCE = 32
+STREAMS = 6
+"""Of random numbers: motion, gaps, optics, poses, noise, paths."""
 
 FloatImages = npt.NDArray[np.float32]
 
@@ -44,22 +47,26 @@ FloatImages = npt.NDArray[np.float32]
 def simulate(options: SimulationOptions, output: Path) -> None:
     """Make movies and write them to the new folder `output`, which appears when all of it is there.
 
-    It holds `movies.star` (RELION 3.1), `movies.mrcs`, `truth/` (see Truth) and `simulation.json` (options).
-    Random numbers for motion, poses, CTF, missing frames and noise are separate streams of `options.seed`.
+    It holds `movies.star` (RELION 3.1), `movies.mrcs`, `truth/` (see Truth), `simulation.json` (options) and
+    a README.md that says what it is.
+    Random numbers for motion, paths, poses, CTF, missing frames and noise are separate streams of
+    `options.seed`.
 
     Raises UserError for options from which no movies can be made, files that cannot be read, a molecule
     larger than the box, and an output folder that holds something.
     """
     options.check()
-    with _new_folder(output) as folder:
-        streams = np.random.SeedSequence(options.seed).spawn(5)
-        motion_random, gaps_random, optics_random = (np.random.default_rng(x) for x in streams[:3])
-        pose_random, noise_random = (_torch_generator(x) for x in streams[3:])
+    with new_folder(output) as folder:
+        streams = np.random.SeedSequence(options.seed).spawn(STREAMS)
+        motion_random, gaps_random, optics_random, path_random = (
+            np.random.default_rng(streams[index]) for index in (0, 1, 2, 5)
+        )
+        pose_random = _torch_generator(streams[3])
 
         lengths = draw_lengths(options.movies, options.frames, options.shortest_movie, gaps_random)
         present = draw_presence(lengths, options.missing_fraction, gaps_random)
         schedule = options.motion.schedule(lengths, motion_random, options.twin)
-        shown = conformations(read_route(options.molecule), schedule).rows(present)
+        shown = conformations(read_routes(options.molecule), schedule, path_random).rows(present)
         _check_size(shown, options)
 
         rotation = draw_rotations(lengths, options.poses, pose_random)[present]
@@ -81,16 +88,19 @@ def simulate(options: SimulationOptions, output: Path) -> None:
         )
         clean = _write_clean(folder / "clean.npy", truth, optics, options.microscope.padding)
         truth = dataclasses.replace(truth, noise_variance=_variance(clean) / options.snr)
-        noisy = _with_noise(clean, truth.noise_variance, options, noise_random)
+        made = noise_of(len(clean), truth.noise_variance, options.box_size, options.noise, options.seed)
+        noisy = (image + noise for image, noise in zip(clean, made, strict=True))
         write_mrcs(folder / "movies.mrcs", noisy, options.pixel_size_in_angstroms)
         (folder / "clean.npy").unlink()
         _write_star(folder, truth, optics)
         truth.save(folder / "truth")
-        write_json(folder / "simulation.json", _plain(dataclasses.asdict(options)))
+        described = _plain(dataclasses.asdict(options))
+        write_json(folder / "simulation.json", described)
+        write_text(folder / README, readme(described, truth))
 
 
 @contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
+def new_folder(output: Path) -> Iterator[Path]:
     """Give a folder that becomes `output` when the block ends without an error."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(
@@ -168,12 +178,14 @@ def _variance(images: FloatImages) -> float:
     return float(np.mean([np.square(image - mean, dtype=np.float64).mean() for image in images]))
 
 
-def _with_noise(
-    clean: FloatImages, variance: float, options: SimulationOptions, generator: torch.Generator
+def noise_of(
+    count: int, variance: float, box_size: int, colour: NoiseColour, seed: int
 ) -> Iterator[FloatImages]:
-    for start in range(0, len(clean), IMAGES_AT_ONCE):
-        images = clean[start : start + IMAGES_AT_ONCE]
-        yield from images + noise(len(images), options.box_size, variance, options.noise, generator).numpy()
+    """The noise of a simulation with this seed, image by image."""
+    generator = _torch_generator(np.random.SeedSequence(seed).spawn(STREAMS)[4])
+    for start in range(0, count, IMAGES_AT_ONCE):
+        some = min(IMAGES_AT_ONCE, count - start)
+        yield from noise(some, box_size, variance, colour, generator).numpy()
 
 
 def _write_star(folder: Path, truth: Truth, optics: ContrastTransfer | None) -> None:

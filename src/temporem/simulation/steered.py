@@ -4,13 +4,17 @@ An interpolation with bonds, contacts and thermal noise, not equilibrium molecul
 landscape of its own. Every seed gives another path.
 """
 
+import hashlib
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from temporem.errors import UserError
+from temporem.files import replacing
 from temporem.progress import progress as progress_bar
 from temporem.simulation.matching import carried, common_atoms
 from temporem.simulation.routes import TrajectoryRoute
@@ -43,12 +47,14 @@ STEERING_STIFFNESS_PER_RESIDUE = 500.0
 FloatArray = npt.NDArray[np.float64]
 
 
-def steered_path(first: Structure, last: Structure, snapshots: int, seed: int) -> TrajectoryRoute:
+def steered_path(
+    first: Structure, last: Structure, snapshots: int, seed: int, cache: Path | None = None
+) -> TrajectoryRoute:
     """Pull the alpha carbons of `first` to `last` and carry the other atoms along; ends within about 1 Å of
     it.
 
     Snapshots are evenly spaced in the RMSD asked for, which falls at constant speed. Each is superposed on
-    the first.
+    the first. The alpha carbons are kept in the folder `cache`, and taken from there the next time.
 
     Raises UserError where OpenMM is not installed, the structures do not match, the path fails, or for a
     negative seed.
@@ -61,19 +67,30 @@ def steered_path(first: Structure, last: Structure, snapshots: int, seed: int) -
     anchors = first.alpha_carbons
     chain, residue = first.chain[anchors], first.residue[anchors]
     follows = (chain[1:] == chain[:-1]) & (np.diff(residue) == 1)
-    alpha_carbons = _steered(
-        first.positions[anchors].astype(np.float64) / 10,
-        last.positions[anchors].astype(np.float64) / 10,
-        follows,
-        snapshots,
-        seed,
-    )
+    ends = [x.positions[anchors].astype(np.float64) / 10 for x in (first, last)]
+    kept = None if cache is None else cache / f"{_name(ends, follows, snapshots, seed)}.npy"
+    if kept is not None and kept.exists():
+        alpha_carbons = np.load(kept, allow_pickle=False)
+    else:
+        alpha_carbons = _steered(ends[0], ends[1], follows, snapshots, seed)
     if not np.isfinite(alpha_carbons).all():
         raise UserError(
             f"The path from {first.source} to {last.source} failed with seed {seed}: try another."
         )
+    if kept is not None and not kept.exists():
+        with replacing(kept) as temporary:
+            np.save(temporary, alpha_carbons)
     placed = superposed(alpha_carbons * 10, first.positions[anchors])
     return TrajectoryRoute(first, carried(first, last, placed, np.linspace(0, 1, snapshots)))
+
+
+def _name(ends: list[FloatArray], follows: npt.NDArray[np.bool_], snapshots: int, seed: int) -> str:
+    """Hash of all that a path depends on."""
+    constants = {name: value for name, value in globals().items() if name.isupper()}
+    digest = hashlib.sha256(json.dumps([constants, snapshots, seed], sort_keys=True).encode())
+    for array in (*ends, follows):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
 
 
 def _openmm() -> Any:
