@@ -60,7 +60,7 @@ def test_states_in_a_batch_do_not_touch_each_other_and_parts_make_the_whole(
 ) -> None:
     generator, z = fourier_generator(), normal(3, 2)
     together = generator.volumes(z)
-    monkeypatch.setattr(module, "_COORDINATES_AT_ONCE", 100)
+    monkeypatch.setattr(module, "_EVALUATIONS_AT_ONCE", 100)
     alone = torch.cat([generator.volumes(state[None]) for state in z])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
     assert (together[0] - together[1]).abs().max() > 1e-3

@@ -16,7 +16,8 @@ from temporem.physics.volumes import fourier_to_volume, grid_frequency
 
 __all__ = ["FourierGenerator", "FourierGeneratorConfig", "ResidualLayer"]
 
-_COORDINATES_AT_ONCE = 1 << 17
+_EVALUATIONS_AT_ONCE = 1 << 12
+"""States times coordinates: so few that a hidden layer's values stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class FourierGenerator(Generator):
         self.amplitude.copy_(amplitude)
 
     def coefficients(
-        self, z: Float[Tensor, "states latent"], k: Float[Tensor, "states coordinates 3"]
+        self, z: Float[Tensor, "states latent"], k: Float[Tensor, "#states coordinates 3"]
     ) -> Complex[Tensor, "states coordinates"]:
-        """s(|k|) · MLP at coordinates k, in cycles per box: G_θ without G₀."""
+        """s(|k|) · MLP at coordinates k (cycles per box), a set for each state or for all: G_θ less G₀."""
         # One of ±k is evaluated, the other is its conjugate: volumes are real. The origin is its own mate.
         conjugate = (k[..., 0] < 0) | ((k[..., 0] == 0) & (k[..., 1] < 0))
         conjugate |= (k[..., 0] == 0) & (k[..., 1] == 0) & (k[..., 2] < 0)
@@ -112,9 +113,8 @@ class FourierGenerator(Generator):
         # The Nyquist planes have no partner on the grid; what lies beyond the ball was never seen.
         inside = (k.norm(dim=-1) <= n // 2) & (k.abs() < n // 2).all(dim=-1)
         grid = torch.zeros((len(z), n, n, n // 2 + 1), dtype=torch.complex64, device=z.device)
-        for state, half in zip(z, grid, strict=True):
-            parts = torch.split(k[inside], _COORDINATES_AT_ONCE)
-            half[inside] = torch.cat([self.coefficients(state[None], part[None])[0] for part in parts])
+        parts = torch.split(k[inside], max(1, _EVALUATIONS_AT_ONCE // max(1, len(z))))
+        grid[:, inside] = torch.cat([self.coefficients(z, part[None]) for part in parts], dim=1)
         volumes = fourier_to_volume(grid)
         return volumes if self.base is None else volumes + self.base.volumes(z)
 
