@@ -27,7 +27,7 @@ clean:
 	rm -rf .venv demo
 
 .venv/with-demo: EXTRAS = demo
-.venv/with-test: EXTRAS = test,demo,trajectories,paths
+.venv/with-test: EXTRAS = test,demo,trajectories,paths,kinetics,video,zarr
 .venv/with-demo .venv/with-test: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import mrcfile
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from run_folders import BOX, make_run
 
 from temporem.errors import UserError
-from temporem.reconstruction.export import export_volumes, read_index_file, write_volume
+from temporem.reconstruction.export import export_volumes, read_index_file
 from temporem.reconstruction.run import Run
-from temporem.reconstruction.volume_file import read_volume
+from temporem.reconstruction.volume_file import read_volume, write_volume
 
 
 @pytest.fixture
@@ -86,6 +87,56 @@ def test_a_folder_with_volumes_is_left_alone(run: Run, tmp_path: Path) -> None:
     export_volumes(run, tmp_path / "out", movie="first")
     with pytest.raises(UserError, match="already holds volumes"):
         export_volumes(run, tmp_path / "out", movie="second")
+
+
+def test_a_volume_stack_is_the_series_in_one_file(run: Run, tmp_path: Path) -> None:
+    (path,) = export_volumes(run, tmp_path / "out", movie="second", form="mrc4d")
+    assert mrcfile.validate(path)
+    with mrcfile.open(path) as file:
+        assert file.is_volume_stack()
+        assert file.data.shape == (5, BOX, BOX, BOX)
+        assert file.data[:, 1, 1, 1].tolist() == [80, 70, 60, 50, 40]
+        assert file.voxel_size.tolist() == pytest.approx((3.0,) * 3)
+    with pytest.raises(UserError, match="already holds volumes"):
+        export_volumes(run, tmp_path / "out", form="mrc4d")
+
+
+def test_ome_zarr_holds_volumes_axes_and_spacing(run: Run, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    (path,) = export_volumes(run, tmp_path / "out", movie="second", form="ome-zarr")
+    group = zarr.open_group(path, mode="r")
+    assert group["0"].shape == (5, BOX, BOX, BOX)
+    assert group["0"][:, 1, 1, 1].tolist() == [80, 70, 60, 50, 40]
+    (scales,) = group.attrs["multiscales"]
+    assert scales["datasets"][0]["coordinateTransformations"][0]["scale"] == pytest.approx([0.1, 3, 3, 3])
+    assert group.attrs["temporem"]["images"] == [7, 6, 5, 4, 3]
+
+
+@pytest.mark.external
+def test_ome_zarr_is_read_by_its_own_reader(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("ome_zarr")
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    (path,) = export_volumes(run, tmp_path / "out", movie="first", form="ome-zarr")
+    (node,) = Reader(parse_url(path))()
+    assert np.asarray(node.data[0])[:, 1, 1, 1].tolist() == [10, 20, 30]
+    assert node.data[0].shape == (3, BOX, BOX, BOX)
+    axes = node.metadata["axes"]
+    assert [x["name"] for x in axes] == ["t", "z", "y", "x"]
+    assert {x["unit"] for x in axes[1:]} == {"angstrom"}
+    (transform,) = node.metadata["coordinateTransformations"][0]
+    assert transform["scale"] == pytest.approx([0.1, 3.0, 3.0, 3.0])
+    assert list((tmp_path / "out").iterdir()) == [path]
+
+
+def test_ome_zarr_without_its_package_is_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(UserError, match="pip install zarr"):
+        export_volumes(run, tmp_path / "out", form="ome-zarr")
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_choices_are_one_too_many(run: Run, tmp_path: Path) -> None:

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from temporem.reconstruction.contour import contour_level
 from temporem.reconstruction.run import Run
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
-from temporem.report.scene import contour_level, scene_of
+from temporem.report.scene import scene_of
 
 
 def cube(half: int, n: int = 24) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""`temporem volumes`: volumes of a run as MRC files."""
+"""`temporem volumes`: volumes of a run for other programs, and moving pictures of them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from temporem.reconstruction.export import export_volumes
 from temporem.reconstruction.run import Run
+from temporem.report.molecule_film import write_film
 
 __all__ = ["volumes"]
 
@@ -16,16 +17,21 @@ def volumes(
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")],
     movie: str | None = None,
     index_file: Path | None = None,
-    format: Literal["mrc"] = "mrc",
+    format: Literal["mrc", "mrc4d", "ome-zarr", "gif", "mp4"] = "mrc",
 ) -> None:
-    """Write volumes of a run as MRC files: protein positive, in the scale of the images.
+    """Write volumes of a run: protein positive, in the scale of the images.
 
     Args:
         run: Folder made by `temporem reconstruct`.
         output: Folder to write into.
         movie: Write this movie's series, and a script that plays it in ChimeraX.
         index_file: Write the volumes of these images: one row of the input, counted from 0, on each line.
-        format: File format.
+        format: mrc: a file each; mrc4d: one MRC file [t, z, y, x]; ome-zarr: the same as OME-Zarr (needs the
+            package zarr); gif, mp4: the moving surface as pictures (mp4 needs imageio-ffmpeg).
     """
-    export_volumes(Run.open(run), output, movie=movie, index_file=index_file)
-    print(f"The volumes are in {output}")
+    opened = Run.open(run)
+    if format == "gif" or format == "mp4":
+        print(f"The film is {write_film(opened, output / f'film.{format}', movie, index_file)}")
+    else:
+        export_volumes(opened, output, movie, index_file, format)
+        print(f"The volumes are in {output}")

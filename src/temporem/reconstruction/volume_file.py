@@ -1,5 +1,6 @@
 """Volumes as MRC files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import mrcfile
@@ -9,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.files import replacing
+from temporem.files import replacing, reserve
 
-__all__ = ["read_volume", "write_volume"]
+__all__ = ["read_volume", "write_volume", "write_volume_stack"]
 
 
 def write_volume(path: Path, volume: Float[Tensor, "n n n"], pixel_size_in_angstroms: float) -> None:
@@ -26,6 +27,32 @@ def write_volume(path: Path, volume: Float[Tensor, "n n n"], pixel_size_in_angst
         file.set_volume()
         file.voxel_size = pixel_size_in_angstroms
         file.header.origin = (0.0, 0.0, 0.0)
+
+
+def write_volume_stack(
+    path: Path, count: int, volumes: Iterable[Float[Tensor, "n n n"]], pixel_size_in_angstroms: float
+) -> None:
+    """Write `count` volumes as one float32 MRC2014 volume stack [t, z, y, x], atomically, one at a time.
+
+    Space group 401 and mz = n mark the file as a stack of volumes.
+    """
+    with replacing(path) as temporary:
+        file = None
+        try:
+            for index, volume in enumerate(volumes):
+                if file is None:
+                    shape = (count, *volume.shape)
+                    file = mrcfile.new_mmap(temporary, shape=shape, mrc_mode=2, overwrite=True)
+                    with temporary.open("r+b") as whole:
+                        reserve(whole.fileno(), temporary.stat().st_size, path)
+                file.data[index] = volume.detach().cpu().numpy().astype(np.float32)
+            if file is not None:
+                file.voxel_size = pixel_size_in_angstroms
+                file.header.origin = (0.0, 0.0, 0.0)
+                file.update_header_stats()
+        finally:
+            if file is not None:
+                file.close()
 
 
 def read_volume(path: Path) -> Float[Tensor, "n n n"]:

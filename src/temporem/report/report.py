@@ -10,13 +10,14 @@ import pandas as pd
 import torch
 
 from temporem.errors import UserError
+from temporem.reconstruction.contour import contour_level
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
 from temporem.report.page import definitions, picture, section, table, write_page
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
-from temporem.report.scene import contour_level, scene_of
+from temporem.report.scene import scene_of
 from temporem.report.style import inline_svg
 
 __all__ = ["evaluation_section", "write_report"]

@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from temporem.report.surfaces import render_surface, telling_view
 
-__all__ = ["Scene", "contour_level", "scene_of"]
+__all__ = ["Scene", "scene_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +43,3 @@ def scene_of(
     # The surface may lie up to a voxel further out.
     reach = (float(distance.max()) + 1) / (n / 2) if len(distance) else 1.0
     return Scene(telling_view(first, last), max(1.0, 0.9 / max(reach, 0.2)))
-
-
-def contour_level(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> float:
-    """Otsu's threshold inside the mask, where exported movies are contoured too."""
-    inside = volume[mask > 0.5]
-    chosen = (inside if len(inside) else volume).numpy()
-    return float(threshold_otsu(chosen))  # type: ignore[no-untyped-call]

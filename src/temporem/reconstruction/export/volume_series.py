@@ -1,0 +1,110 @@
+"""Volumes of a run as files of volume programs: MRC series with a ChimeraX script, 4D MRC, OME-Zarr."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from temporem.errors import UserError
+from temporem.files import write_text
+from temporem.progress import progress
+from temporem.reconstruction.contour import contour_level
+from temporem.reconstruction.export.ome_zarr import write_ome_zarr
+from temporem.reconstruction.export.rows import choose_rows
+from temporem.reconstruction.run import Run
+from temporem.reconstruction.volume_file import write_volume, write_volume_stack
+
+__all__ = ["VolumeFormat", "export_volumes", "write_volume_series"]
+
+VolumeFormat = Literal["mrc", "mrc4d", "ome-zarr"]
+SCRIPT = "play.cxc"
+STACK, ZARR = "volumes.mrc", "volumes.ome.zarr"
+
+
+def export_volumes(
+    run: Run,
+    output: Path,
+    movie: str | None = None,
+    index_file: Path | None = None,
+    form: VolumeFormat = "mrc",
+    device: str = "cpu",
+) -> list[Path]:
+    """Write volumes into the folder `output` and return their files.
+
+    They are a movie's frames in order of time, those of an index file (one image row, counted from 0, per
+    line; repeats allowed), or every image of the run.
+
+    - mrc: one file each, whose names sort in the order asked for; a movie's with `play.cxc` beside them.
+    - mrc4d: all in `volumes.mrc`, an MRC2014 volume stack [t, z, y, x].
+    - ome-zarr: all in `volumes.ome.zarr`, [t, z, y, x].
+
+    Raises UserError for an unknown movie, a bad index file, rows out of range, and a folder that holds such
+    volumes already.
+    """
+    rows = choose_rows(run, movie, index_file)
+    pattern = {"mrc": "vol_*.mrc", "mrc4d": STACK, "ome-zarr": ZARR}[form]
+    if any(output.glob(pattern)):
+        raise UserError(f"{output} already holds volumes ({pattern}): choose another folder.")
+    with progress("Writing volumes", len(rows)) as advance:
+        volumes = _counted(run.volumes(rows, device), advance)
+        if form == "mrc":
+            names = [f"vol_{position:05d}_image_{row:06d}" for position, row in enumerate(rows)]
+            return write_volume_series(output, names, volumes, run, movie and f"movie {movie}")
+        if form == "mrc4d":
+            write_volume_stack(output / STACK, len(rows), volumes, run.pixel_size_in_angstroms)
+            return [output / STACK]
+        shown = run.latents().set_index("image").loc[rows]
+        write_ome_zarr(
+            output / ZARR,
+            len(rows),
+            volumes,
+            run.pixel_size_in_angstroms,
+            shown["time"].to_numpy(np.float64),
+            run.config.get("time_unit", "frames"),
+            {"images": rows, "movies": shown["movie"].tolist()},
+        )
+        return [output / ZARR]
+
+
+def _counted(
+    volumes: Iterable[tuple[int, Float[Tensor, "n n n"]]], advance: Callable[[int, str], None]
+) -> Iterator[Float[Tensor, "n n n"]]:
+    for _, volume in volumes:
+        yield volume
+        advance(1, "")
+
+
+def write_volume_series(
+    output: Path, names: Sequence[str], volumes: Iterable[Float[Tensor, "n n n"]], run: Run, title: str | None
+) -> list[Path]:
+    """Write one MRC file per volume; where they have a title, also a script that plays them.
+
+    `play.cxc` opens the files in ChimeraX as a volume series and plays it at one contour level: the mean over
+    the volumes of Otsu's threshold inside the run's solvent mask.
+    """
+    mask = run.mask()
+    paths, levels = [], []
+    for name, volume in zip(names, volumes, strict=True):
+        paths.append(output / f"{name}.mrc")
+        write_volume(paths[-1], volume, run.pixel_size_in_angstroms)
+        levels.append(contour_level(volume, mask) if title is not None else 0.0)
+    if title is not None:
+        script = chimerax_script(title, [path.name for path in paths], float(np.mean(levels)))
+        write_text(output / SCRIPT, script)
+    return paths
+
+
+def chimerax_script(title: str, names: Sequence[str], level: float) -> str:
+    """Commands that open the files, which lie beside the script, as one volume series and play it to and
+    fro."""
+    lines = (
+        f"# The series of {' '.join(title.split())}: open this file in ChimeraX",
+        f"open {' '.join(names)} vseries true" if len(names) > 1 else f"open {names[0]}",
+        f"volume #1 style surface step 1 level {level:.6g}",
+        "view",
+        *(["vseries play #1 loop true direction oscillate maxFrameRate 8"] if len(names) > 1 else []),
+    )
+    return "\n".join(lines) + "\n"
