@@ -118,3 +118,12 @@ def test_whitened_noise_has_variance_one_in_every_shell() -> None:
     power = store.frames(torch.arange(count)).coefficients.abs().square().mean(0)
     for shell in range(1, BOX // 2):
         assert float(power[store.lattice.shell == shell].mean()) == pytest.approx(1, rel=0.08)
+
+
+def test_some_movies_alone_keep_their_rows_and_their_time(ragged: FrameStore) -> None:
+    part = ragged.only([2, 0])
+    assert len(part) == 5
+    assert part.usual_interval == ragged.usual_interval
+    batch = next(part.epoch(100))
+    assert batch.rows.tolist() == [3, 2, 4, 6, 1]
+    torch.testing.assert_close(part.frames(batch.rows).coefficients, ragged.frames(batch.rows).coefficients)

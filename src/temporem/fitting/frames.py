@@ -1,6 +1,7 @@
 """The frames as the objective sees them: whitened, centred, in batches of whole movies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,13 @@ class FrameStore:
         self.usual_interval = _usual_interval(self._time, self.movie_rows)
 
     def __len__(self) -> int:
-        return len(self._coefficients)
+        return sum(map(len, self.movie_rows))
+
+    def only(self, movies: Sequence[int]) -> "FrameStore":
+        """These movies alone; row numbers and the unit of time stay those of all."""
+        part = copy(self)
+        part.movie_rows = [self.movie_rows[index] for index in movies]
+        return part
 
     def frames(self, rows: Int[Tensor, " frames"], count: int | None = None) -> FrameBatch:
         """Read frames; of each the leading `count` coefficients, or all."""
