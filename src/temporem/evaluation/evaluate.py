@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.evaluation.evaluation_folder import write_evaluation
-from temporem.evaluation.latent_agreement import latent_agreement
+from temporem.evaluation.evaluation_folder import write_evaluation, write_latent_figures
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
 from temporem.evaluation.references import Reference
 from temporem.evaluation.run_references import run_references
@@ -45,11 +44,11 @@ class EvaluationOptions:
 def evaluate(
     run: Run, truth: Truth, output: Path, options: EvaluationOptions | None = None
 ) -> dict[str, Any]:
-    """Score every frame's volume and its latent; write `evaluation.json`, `frames.csv` and `fsc.csv`.
+    """Score every frame's volume and its latent; write the files of `evaluation_folder`.
 
-    Definitions are those of the modules `fsc`, `masks`, `image_quality`, `phase_randomise`, `references` and
-    `latent_agreement`; lengths are in Å. Volumes are made one at a time and not kept. The same run gives the
-    same figures.
+    Definitions are those of the modules `fsc`, `masks`, `image_quality`, `phase_randomise`, `references`,
+    `latent_agreement` and `latent_manifold`; lengths are in Å. Volumes are made one at a time and not kept.
+    The same run gives the same figures.
 
     Raises UserError where the truth is not of the run's images, or where the references' images are gone.
     """
@@ -75,11 +74,7 @@ def evaluate(
             mask: summarise_curves(curves, truth.box_size, truth.pixel_size_in_angstroms)
             for mask, curves in floor.items()
         },
-        latent_agreement=latent_agreement(
-            latents.filter(regex=r"^z\d+$").to_numpy(np.float64),
-            truth.states["state"].to_numpy(np.float64),
-            pd.factorize(truth.states["movie"])[0],
-        ),
+        **write_latent_figures(output, latents, truth),
     )
 
 

@@ -2,11 +2,12 @@
 
 ```
 evaluation.json       figures of every method          fsc.csv            mean curves with their spread
-frames.csv            a row per method and image       fsc_per_frame.npz  curves of method `run`: `image`, and
-                                                       (images, shells) under the name of each mask
+frames.csv            a row per method and image       manifold.csv       a row per image: truth and latents
+fsc_per_frame.npz     of method `run`: `image`, and curves (images, shells) under the name of each mask
 ```
 
-Any program's scores can stand in such a folder: score its volumes with `evaluate_volumes`, as method `run`.
+Any program's scores can stand in such a folder: score its volumes with `evaluate_volumes`, and write them as
+method `run` with `write_evaluation`.
 """
 
 import json
@@ -22,11 +23,21 @@ import pandas as pd
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.evaluation.latent_agreement import latent_agreement
+from temporem.evaluation.latent_manifold import latent_manifold, manifold_table
 from temporem.evaluation.scoring import Scorer, Scores, TrueVolumes
 from temporem.evaluation.summary import frames_table, fsc_table, summarise
 from temporem.files import replacing, write_json
+from temporem.simulation.truth import Truth
 
-__all__ = ["RUN", "Evaluation", "read_evaluation", "write_evaluation", "write_table"]
+__all__ = [
+    "RUN",
+    "Evaluation",
+    "read_evaluation",
+    "write_evaluation",
+    "write_latent_figures",
+    "write_table",
+]
 
 RUN = "run"
 """The method whose volumes are evaluated, beside the references."""
@@ -75,6 +86,21 @@ def write_evaluation(
     # Last, so that where it is, all is.
     write_json(folder / "evaluation.json", summary)
     return summary
+
+
+def write_latent_figures(folder: Path, latents: pd.DataFrame, truth: Truth) -> dict[str, Any]:
+    """Write `manifold.csv` and return what `write_evaluation` takes besides: how the latents tell the truth.
+
+    `latents` has columns z1 … and a row per image of the truth, in its order.
+    """
+    z = latents.filter(regex=r"^z\d+$").to_numpy(np.float64)
+    write_table(folder / "manifold.csv", manifold_table(z, truth.states))
+    movie, _ = pd.factorize(truth.states["movie"])
+    return {
+        "latent_agreement": latent_agreement(z, truth.states["state"].to_numpy(np.float64), movie),
+        "latent_manifold": latent_manifold(z, truth.states),
+        "value_unit": truth.unit,
+    }
 
 
 def read_evaluation(path: Path) -> Evaluation:

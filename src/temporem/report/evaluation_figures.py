@@ -1,5 +1,6 @@
 """The figures of a comparison with the truth, drawn from the tables that the evaluation wrote."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from temporem.report.manifold_figures import manifold_figure
 from temporem.report.style import COLOURS, in_house_style, new_figure, write_figure
 
 __all__ = [
     "fsc_figure",
     "latent_and_state_figure",
+    "manifold_of",
     "resolution_figure",
     "show_resolution",
     "write_evaluation_figures",
@@ -23,10 +26,11 @@ RUN = "run"
 
 
 def write_evaluation_figures(folder: Path) -> None:
-    """Draw `fsc.csv` and `frames.csv` of an evaluation folder into PNG and SVG files beside them."""
+    """Draw the tables of an evaluation folder into PNG and SVG files beside them."""
     figures = {
         "fsc": fsc_figure(pd.read_csv(folder / "fsc.csv")),
         "resolution": resolution_figure(pd.read_csv(folder / "frames.csv")),
+        "manifold": manifold_of(folder),
     }
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
@@ -55,6 +59,13 @@ def fsc_figure(fsc: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("FSC with the truth")
     axes[-1].legend(fontsize=8)
     return figure
+
+
+def manifold_of(folder: Path) -> Figure:
+    """Figure of an evaluation folder's latents."""
+    summary = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    shares = summary["latent_manifold"]["axis_shares"]
+    return manifold_figure(pd.read_csv(folder / "manifold.csv"), summary["value_unit"], shares)
 
 
 def show_resolution(axis: Axes) -> None:

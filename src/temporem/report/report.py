@@ -15,6 +15,7 @@ from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
+from temporem.report.manifold_section import manifold_part
 from temporem.report.page import definitions, picture, section, table, write_page
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
 from temporem.report.scene import scene_of
@@ -69,13 +70,6 @@ def evaluation_section(folder: Path) -> str:
         ]
         for name, facts in methods.items()
     ]
-    agreement = summary["latent_agreement"]
-    told = (
-        "The state never changes, or there is one movie only: how well the latents tell it is not asked."
-        if agreement is None
-        else f"By regression over other movies, the latents tell the true state with R² "
-        f"{agreement['linear_r_squared']:.3f} (linear) and {agreement['neighbour_r_squared']:.3f} (nearest)."
-    )
     return section(
         "Against the truth",
         table(["", "frames", *(f"{mask} (Å)" for mask in masks), "PSNR (dB)", "SSIM"], rows),
@@ -83,7 +77,7 @@ def evaluation_section(folder: Path) -> str:
         " soft masks made from the truth: around the molecule, and where it varies over the states.</p>",
         inline_svg(fsc_figure(fsc), "Mean Fourier shell correlation with the truth"),
         inline_svg(resolution_figure(frames), "Resolution of every frame against its true state"),
-        f"<p>{escape(told)}</p>",
+        manifold_part(folder, summary),
     )
 
 
