@@ -120,10 +120,13 @@ def test_whitened_noise_has_variance_one_in_every_shell() -> None:
         assert float(power[store.lattice.shell == shell].mean()) == pytest.approx(1, rel=0.08)
 
 
-def test_some_movies_alone_keep_their_rows_and_their_time(ragged: FrameStore) -> None:
-    part = ragged.only([2, 0])
+def test_some_movies_alone_are_a_store_of_their_own(ragged: FrameStore) -> None:
+    part = ragged.only([2, 0]).only([1, 0])
     assert len(part) == 5
     assert part.usual_interval == ragged.usual_interval
-    batch = next(part.epoch(100))
-    assert batch.rows.tolist() == [3, 2, 4, 6, 1]
-    torch.testing.assert_close(part.frames(batch.rows).coefficients, ragged.frames(batch.rows).coefficients)
+    batch, same = part.movies(torch.tensor([0, 1])), ragged.movies(torch.tensor([0, 2]))
+    assert sorted(batch.rows.tolist()) == list(range(5))
+    torch.testing.assert_close(batch.interval, same.interval)
+    found, expected = part.frames(batch.rows), ragged.frames(same.rows)
+    torch.testing.assert_close(found.coefficients, expected.coefficients)
+    torch.testing.assert_close(found.rotation, expected.rotation)

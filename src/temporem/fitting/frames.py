@@ -54,6 +54,7 @@ class FrameStore:
             for rows in torch.split(torch.arange(len(movies)), _ROWS_AT_ONCE):
                 self._transfer[rows] = contrast_transfer_function(movies.contrast_transfer[rows], frequency)
         self.movie_rows: list[npt.NDArray[np.integer]] = [rows for _, rows in movies.rows_by_movie()]
+        self._rows = torch.arange(len(movies))
         self._time = np.asarray(movies.time, dtype=np.float64)
         self.usual_interval = _usual_interval(self._time, self.movie_rows)
 
@@ -61,14 +62,16 @@ class FrameStore:
         return sum(map(len, self.movie_rows))
 
     def only(self, movies: Sequence[int]) -> "FrameStore":
-        """These movies alone; row numbers and the unit of time stay those of all."""
+        """A store of these movies alone, their rows counted anew; the unit of time stays that of all."""
+        kept = np.sort(np.concatenate([self.movie_rows[index] for index in movies]))
         part = copy(self)
-        part.movie_rows = [self.movie_rows[index] for index in movies]
+        part._rows = self._rows[kept]
+        part.movie_rows = [np.searchsorted(kept, self.movie_rows[index]) for index in movies]
         return part
 
     def frames(self, rows: Int[Tensor, " frames"], count: int | None = None) -> FrameBatch:
         """Read frames; of each the leading `count` coefficients, or all."""
-        rows = rows.cpu()
+        rows = self._rows[rows.cpu()]
         precision = self._precision[:count]
         centred = phase_shift(self._frequency[:count], -self._shift[rows], self.lattice.box_size)
         coefficients = self._coefficients[:, :count][rows] * centred * precision
@@ -87,7 +90,7 @@ class FrameStore:
         mask = torch.zeros((len(rows), length), dtype=torch.bool)
         for i, x in enumerate(rows):
             mask[i, : len(x)] = True
-            steps = np.diff(self._time[x]) / self.usual_interval
+            steps = np.diff(self._time[self._rows[x].numpy()]) / self.usual_interval
             interval[i, 1 : len(x)] = torch.from_numpy(steps).float()
         flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
         return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
