@@ -173,3 +173,7 @@ def blob_store(state: Tensor, box: int = 16, snr: float = 1.0, seed: int = 0) ->
 
 def silent(count: int, note: str) -> None:
     """Nobody is told of progress."""
+
+
+def untold(loss: float) -> None:
+    """Nobody is told of the likelihood."""

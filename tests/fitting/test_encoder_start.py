@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from blob_movies import blob_store, silent, swinging
+from blob_movies import blob_store, silent, swinging, untold
 
 from temporem.errors import UserError
+from temporem.fitting.consensus import find_consensus
 from temporem.fitting.encoder_start import STEPS, start_encoder
 from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
@@ -12,7 +13,6 @@ from temporem.fitting.subspace_fit import (
     start_subspace,
     subspace_posterior,
 )
-from temporem.fitting.warm_start import find_consensus
 from temporem.model.encoders import FrameEncoder, TemporalEncoder
 from temporem.model.features import SubspaceFeatures
 from temporem.model.priors import OrnsteinUhlenbeck, StandardNormal
@@ -26,7 +26,7 @@ def test_the_encoder_ends_near_the_exact_posterior(temporal: bool) -> None:
     subspace = LinearSubspace(16, 2, 6)
     start_subspace(subspace, find_consensus(store).volume, generator)
     time = torch.full((2,), START_RELAXATION_TIME) if temporal else None
-    time = fit_subspace(subspace, store, time, 6, 0.1, generator, silent)
+    time = fit_subspace(subspace, store, time, 6, 0.1, generator, untold)
     subspace.requires_grad_(False)
     features = SubspaceFeatures(subspace)
     with torch.random.fork_rng(devices=[]):

@@ -14,6 +14,7 @@ from temporem.fitting.options import FittingOptions
 from temporem.fitting.warm_start import assemble
 from temporem.model.batches import MovieBatch
 from temporem.model.encoders import LatentPath
+from temporem.model.fourier_generator import FourierGenerator, FourierGeneratorConfig
 from temporem.model.gaussian import DiagonalGaussian
 from temporem.model.methods import DynamicalModel
 from temporem.model.priors import GatedTransition, LatentPrior, OrnsteinUhlenbeck, StandardNormal
@@ -34,7 +35,11 @@ def bound_of(store: FrameStore, chosen: torch.Tensor, lattice: HalfDisc | None =
 
 
 def sampled(store: FrameStore) -> tuple[DynamicalModel, MovieBatch, torch.Tensor]:
-    model = assemble(store, OPTIONS, True, None)
+    config = FourierGeneratorConfig(16, 2, width=8, layers=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = FourierGenerator(config, torch.Generator().manual_seed(0))
+    model = assemble(store, OPTIONS, True, generator)
     (batch,) = store.epoch(1000)
     noise = torch.randn((*batch.mask.shape, 2), generator=torch.Generator().manual_seed(1))
     return model, batch, noise

@@ -12,7 +12,7 @@ import torch
 from blob_movies import swinging, write_movies
 
 from temporem.errors import UserError
-from temporem.fitting import encoder_start, warm_start
+from temporem.fitting import encoder_start, linear, warm_start
 from temporem.fitting import reconstruct as module
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
@@ -26,8 +26,8 @@ TINY = FittingOptions(latent_dim=2, epochs=4, width=16, layers=1, device="cpu")
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for module_, name, value in (
-        (warm_start, "FIRST_EPOCHS", 3),
-        (warm_start, "MORE_EPOCHS", 2),
+        (linear, "FIRST_EPOCHS", 3),
+        (linear, "MORE_EPOCHS", 2),
         (warm_start, "STEPS", 5),
         (encoder_start, "STEPS", 5),
     ):
@@ -50,7 +50,8 @@ def check_run(run: Run, frames: int) -> None:
     assert len(latents) == frames
     numbers = latents[[c for c in latents if c.startswith(("z", "sd"))]].to_numpy()
     assert np.isfinite(numbers).all()
-    assert all(np.isfinite(record["loss"]) for record in run.metrics())
+    for record in run.metrics():
+        assert np.isfinite(record["negative_log_likelihood" if record["stage"] == "linear" else "loss"])
     (_, first), (_, last) = run.volumes([0, frames - 1])
     assert first.isfinite().all()
     assert last.isfinite().all()
@@ -72,6 +73,7 @@ def check_run(run: Run, frames: int) -> None:
          ["baseline", "temporal", "temporal"]),
         ({"method": "cryodrgn"}, ["baseline"] * 4),
         ({"method": "cryodrgn", "features": "image"}, ["baseline"] * 4),
+        ({"method": "linear"}, []),
     ],
     ids=str,
 )  # fmt: skip
@@ -80,7 +82,8 @@ def test_every_choice_gives_a_whole_run(
 ) -> None:
     run = fit(star, tmp_path / "run", **options)
     check_run(run, 24)
-    assert [record["stage"] for record in run.metrics()] == stages
+    first = [] if options.get("method") == "cryodrgn" else ["linear"] * 3
+    assert [record["stage"] for record in run.metrics()] == first + stages
     config = json.loads((run.path / "config.json").read_text())
     assert config["frames"] == 24
     assert config["movies"] == 4
@@ -161,7 +164,7 @@ def test_a_device_that_is_not_there_is_refused(star: Path, tmp_path: Path) -> No
 def test_a_lost_likelihood_ends_in_a_sentence(
     star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_start, "FIRST_RATE", 1e25)
+    monkeypatch.setattr(linear, "FIRST_RATE", 1e25)
     with pytest.raises(UserError, match="likelihood of the linear subspace became"):
         fit(star, tmp_path / "run")
 
@@ -205,6 +208,34 @@ def test_resuming_on_movies_that_changed_is_refused(tmp_path: Path) -> None:
     write_movies(tmp_path / "movies", swinging(4, 5))
     with pytest.raises(UserError, match="begun with 24 frames, but there are 20 now"):
         fit(star, tmp_path / "run", resume=True, epochs=2)
+
+
+def test_resuming_on_other_images_or_poses_is_refused(tmp_path: Path) -> None:
+    star = write_movies(tmp_path / "movies", swinging(4, 6))
+    fit(star, tmp_path / "run", method="linear")
+    write_movies(tmp_path / "movies", swinging(4, 6), seed=1)
+    with pytest.raises(UserError, match=r"images, times, poses or CTFs of .* have changed"):
+        fit(star, tmp_path / "run", resume=True, method="linear")
+    write_movies(tmp_path / "movies", swinging(4, 6))
+    fit(star, tmp_path / "run", resume=True, method="linear")
+
+
+def test_large_boxes_are_said_to_be_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    star = write_movies(tmp_path / "movies", swinging(3, 4), box=24, snr=2.0)
+    fit(star, tmp_path / "small", method="linear")
+    assert "--box" not in capsys.readouterr().err
+    monkeypatch.setattr(module, "LARGE_BOX", 20)
+    monkeypatch.setattr(module, "HANDY_BOX", 16)
+    fit(star, tmp_path / "large", method="linear")
+    assert "whole box of 24 pixels is fitted; with --box 16" in capsys.readouterr().err
+    options = replace(TINY, method="linear")
+    run = reconstruct(
+        star, tmp_path / "cropped", ReadingOptions(), PreprocessingOptions(box=16), options, False
+    )
+    assert "--box" not in capsys.readouterr().err
+    assert run.config["box_size"] == 16
 
 
 def test_resuming_what_is_no_run_is_refused(star: Path, tmp_path: Path) -> None:

@@ -5,25 +5,22 @@ import math
 import numpy as np
 import pytest
 import torch
-from blob_movies import Molecule, silent, store_of
+from blob_movies import Molecule, store_of, untold
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.fitting.consensus import find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
-    coarse_volume,
     fit_subspace,
     order_components,
     start_subspace,
     subspace_posterior,
     subspace_radius,
 )
-from temporem.fitting.warm_start import find_consensus
 from temporem.model.subspace import LinearSubspace
-from temporem.physics.projection import central_slices
 from temporem.physics.rotations import random_rotations
-from temporem.physics.volumes import volume_to_fourier
 
 BOX, MOVIES, FRAMES, TAU = 16, 24, 10, 6.0
 
@@ -58,9 +55,7 @@ def found_states(
     start_subspace(subspace, find_consensus(store).volume, generator)
     time = torch.full((2,), START_RELAXATION_TIME) if timed else None
     notes: list[float] = []
-    found = fit_subspace(
-        subspace, store, time, epochs, 0.1, generator, lambda _, note: notes.append(float(note.split()[-1]))
-    )
+    found = fit_subspace(subspace, store, time, epochs, 0.1, generator, notes.append)
     return subspace, subspace_posterior(subspace, store, found).mean, found, notes
 
 
@@ -105,17 +100,6 @@ def test_ordering_turns_the_basis_and_nothing_else() -> None:
     )
 
 
-def test_a_coarse_volume_has_the_same_slices() -> None:
-    volume = Molecule(24).volumes(torch.zeros(1))[0]
-    rotation = random_rotations(3, torch.Generator().manual_seed(0)).float()
-    frequency = torch.tensor([[0.0, 0], [1, 0], [2, -1], [3, 2]])
-    fine, coarse = (
-        central_slices(volume_to_fourier(v, 2), rotation, frequency, 2)
-        for v in (volume, coarse_volume(volume, 16))
-    )
-    torch.testing.assert_close(coarse, fine, atol=0.02 * float(fine.abs().max()), rtol=0)
-
-
 @pytest.mark.parametrize(
     ("box", "pixel_size", "radius"), [(64, 3.0, 12), (16, 1.0, 4), (64, 30.0, 32), (16, 6.0, 6)]
 )
@@ -131,4 +115,4 @@ def test_a_lost_likelihood_ends_in_a_sentence() -> None:
     with torch.no_grad():
         subspace.parts.fill_(torch.nan)
     with pytest.raises(UserError, match="likelihood of the linear subspace became unstable"):
-        fit_subspace(subspace, store, None, 1, 0.1, torch.Generator(), silent)
+        fit_subspace(subspace, store, None, 1, 0.1, torch.Generator(), untold)

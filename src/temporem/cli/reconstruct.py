@@ -10,6 +10,8 @@ from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct as fit
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions
+from temporem.progress import console
+from temporem.reconstruction.run import Run
 from temporem.report.report import write_report
 
 __all__ = ["reconstruct"]
@@ -34,11 +36,16 @@ def reconstruct(
         resume: Go on with a run that was interrupted.
     """
     try:
-        run = fit(movies, output, reading, preprocessing, fitting, resume)
+        run = fit(movies, output, reading, preprocessing, fitting, resume, first_answer=_show)
         page = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(movies, output)) from None
     print(f"The run is in {output}; look at {page}")
+
+
+def _show(run: Run) -> None:
+    page = write_report(run)
+    console.print(f"The linear method's answer is in {page}; the networks go on from here.", soft_wrap=True)
 
 
 def _how_to_go_on(movies: Path, output: Path) -> str:

@@ -8,9 +8,10 @@ from temporem.errors import UserError
 from temporem.model.encoding import EncodingKind
 from temporem.model.priors import PriorKind
 
-__all__ = ["FeatureKind", "FittingOptions", "Method"]
+__all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method"]
 
-Method = Literal["tempor", "cryodrgn"]
+Method = Literal["tempor", "linear", "cryodrgn"]
+GeneratorKind = Literal["fourier"]
 FeatureKind = Literal["subspace", "image"]
 
 
@@ -21,19 +22,23 @@ class FittingOptions:
     latent_dim: int = 8
     """Dimensions of the latent state."""
     method: Method = "tempor"
-    """tempor infers states from whole movies; cryodrgn is the same without time (paper, Eq. 9)."""
+    """tempor infers states from whole movies; linear does so without networks, in seconds; cryodrgn is tempor
+    without time (paper, Eq. 9)."""
     seed: int = 0
     """Seed of everything random; the same seed on the same processor gives the same result (on the CPU)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     epochs: int = 8
-    """Passes over the frames; tempor spends the first half on pretraining its no-time baseline."""
+    """Passes of the networks over the frames; tempor pretrains its no-time baseline with half of them."""
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
     features: FeatureKind = "subspace"
-    """subspace: what a frame says of a linear model in its pose; image: the paper's MLP on the frame."""
+    """What the encoder reads of a frame. subspace: what it says of a linear model in its pose; image: the
+    paper's MLP on it."""
     explicit: bool = True
     """Start the generator from volumes back-projected along the states; else, as the paper, from nothing."""
+    generator: GeneratorKind = "fourier"
+    """What makes the volumes. fourier: the paper's MLP at Fourier coordinates."""
     width: int = 256
     """Units in each hidden layer of the generator."""
     layers: int = 3

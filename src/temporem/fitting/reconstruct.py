@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ from torch import Tensor
 from temporem import __version__
 from temporem.errors import UserError
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.linear import find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.trainer import Trainer
-from temporem.fitting.warm_start import Consensus, assemble, find_consensus, warm_start
+from temporem.fitting.warm_start import Start, assemble, facts_found, warm_start
 from temporem.model.devices import choose_device, describe_device
+from temporem.model.generators import Generator
 from temporem.model.methods import DynamicalModel
+from temporem.model.priors import OrnsteinUhlenbeck
 from temporem.model.store import build_generator, save_generator
 from temporem.movies.description import summarise
+from temporem.movies.digest import digest_of
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, PreprocessingOptions, prepare_frames
 from temporem.movies.reading import ReadingOptions, read_movies, require_poses
@@ -32,6 +38,8 @@ __all__ = ["reconstruct"]
 
 SAMPLES = 32
 """Paths drawn for the marginal standard deviations."""
+LARGE_BOX, HANDY_BOX = 160, 128
+"""Above the first a person is told that the second would do."""
 
 
 def reconstruct(
@@ -41,12 +49,16 @@ def reconstruct(
     preprocessing: PreprocessingOptions,
     fitting: FittingOptions,
     resume: bool = False,
+    first_answer: Callable[[Run], object] | None = None,
 ) -> Run:
     """Fit a method to movies with known poses, and leave everything found in the folder `output`.
 
-    `tempor` first fits its no-time baseline, then copies the shared parts and fine-tunes the temporal model
+    `linear` fits the linear state-space method, in seconds. `tempor` shows that answer first: the folder then
+    holds a whole run, of which `first_answer` is told, and which the networks' own replaces in the end.
+    It goes on to fit its no-time baseline, then copies the shared parts and fine-tunes the temporal model
     (paper, Sec. 4.2); each gets half of the epochs. `cryodrgn` is that baseline with all of them. `resume`
-    goes on with a run that was interrupted, to the same result as if it had not been.
+    goes on with a run that was interrupted, to the same result as if it had not been; the linear method
+    has no checkpoints and is computed anew.
 
     Raises UserError for what is wrong with the movies, the options or the folder.
     """
@@ -66,6 +78,7 @@ def reconstruct(
     else:
         Run.check_free(output)
     console.print(f"Computing on {describe_device(device)}")
+    _suggest_cropping(movies, preprocessing)
     with progress("Preparing images", len(movies)) as advance:
         prepared = prepare_frames(movies, preprocessing, advance)
     console.print(summarise(movies, prepared), highlight=False, markup=False, soft_wrap=True)
@@ -77,21 +90,31 @@ def reconstruct(
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
     stages = _stages(fitting)
-    model: DynamicalModel | None = None
+    networks_begun = any(has_checkpoint(run.checkpoints_path, f"{stage}-start") for stage in stages)
+    if fitting.method != "cryodrgn" and not networks_begun:
+        _answer_linearly(run, movies, store, consensus, fitting)
+        if stages and first_answer is not None:
+            first_answer(run)
+    if not stages:
+        return run
+    start: Start | None = None
     for stage, (temporal, epochs) in stages.items():
         if any(has_checkpoint(run.checkpoints_path, f"{later}-start") for later in _after(stage, stages)):
             continue
         seed = _seed(fitting.seed, stage)
-        model = _started(run, store, consensus, fitting, model, stage, temporal, seed)
-        _train(run, model, store, fitting, stage, epochs, seed)
-    if model is None:
+        before = None if start is None else start.model
+        start = _started(run, store, consensus, fitting, before, stage, temporal, seed)
+        _train(run, start.model, store, fitting, stage, epochs, seed)
+    if start is None:
         raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
-    _finish(run, model, movies, store, fitting)
+    _finish(run, start, movies, store, fitting)
     return run
 
 
 def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
-    """Name → (temporal, epochs)."""
+    """Trainings of networks: name → (temporal, epochs)."""
+    if fitting.method == "linear":
+        return {}
     if fitting.method == "cryodrgn":
         return {"baseline": (False, fitting.epochs)}
     first = fitting.epochs // 2
@@ -129,12 +152,29 @@ def _open(output: Path, asked: dict[str, Any]) -> Run:
 def _check_unchanged(run: Run, movies: MovieSet) -> None:
     """Raise UserError where the movies are not those that the run was begun with."""
     config = run.config
+    remedy = "put the movies back as they were, or start a run in a new folder."
     for name, now in (("frames", len(movies)), ("movies", len(movies.movie_ids))):
         if config.get(name, now) != now:
             raise UserError(
-                f"{run.path} was begun with {config[name]} {name}, but there are {now} now: put the movies"
-                " back as they were, or start a run in a new folder."
+                f"{run.path} was begun with {config[name]} {name}, but there are {now} now: {remedy}"
             )
+    digest = digest_of(movies)
+    if config.get("input_digest", digest) != digest:
+        raise UserError(
+            f"the images, times, poses or CTFs of {config['input']} have changed since {run.path} was begun:"
+            f" {remedy}"
+        )
+
+
+def _suggest_cropping(movies: MovieSet, preprocessing: PreprocessingOptions) -> None:
+    box = movies.images.box_size
+    if preprocessing.box is None and box > LARGE_BOX:
+        resolution = 2 * movies.pixel_size_in_angstroms * box / HANDY_BOX
+        console.print(
+            f"The whole box of {box} pixels is fitted; with --box {HANDY_BOX} it would take less time and"
+            f" memory, and {resolution:.1f} Å would be the finest resolution.",
+            soft_wrap=True,
+        )
 
 
 def _resolved(value: Any) -> Any:
@@ -159,6 +199,7 @@ def _describe(
         noise_variance=prepared.noise_variance.tolist(),
         frames=len(movies),
         movies=len(movies.movie_ids),
+        input_digest=digest_of(movies),
         time_unit=movies.time_unit,
         usual_interval=store.usual_interval,
         provenance=movies.provenance,
@@ -174,20 +215,20 @@ def _started(
     stage: str,
     temporal: bool,
     seed: int,
-) -> DynamicalModel:
+) -> Start:
     """The model at the start of a stage, from its checkpoint where there is one."""
     name = f"{stage}-start"
     if has_checkpoint(run.checkpoints_path, name):
         tensors, facts = load_checkpoint(run.checkpoints_path, name)
         with taking_up(run.checkpoints_path, name):
-            base = facts["generator"]["base"]
-            model = assemble(store, fitting, temporal, None if base is None else build_generator(base))
+            model = assemble(store, fitting, temporal, build_generator(facts["generator"]))
             model.load_state_dict(tensors)
-        return model.to(store.device)
+            return Start(model.to(store.device), facts["found"])
     generator = torch.Generator().manual_seed(seed)
-    model = warm_start(store, consensus, fitting, before, temporal, generator)
-    save_checkpoint(run.checkpoints_path, name, model.state_dict(), {"generator": model.generator.describe()})
-    return model
+    start = warm_start(store, consensus, fitting, before, temporal, generator)
+    facts = {"generator": start.model.generator.describe(), "found": start.found}
+    save_checkpoint(run.checkpoints_path, name, start.model.state_dict(), facts)
+    return start
 
 
 def _train(
@@ -206,15 +247,45 @@ def _train(
         trainer.run(run.append_metrics, advance)
 
 
-def _finish(
-    run: Run, model: DynamicalModel, movies: MovieSet, store: FrameStore, fitting: FittingOptions
+def _answer_linearly(
+    run: Run, movies: MovieSet, store: FrameStore, consensus: Consensus, fitting: FittingOptions
 ) -> None:
-    mean, sd = _posterior(model.eval(), store, fitting)
-    save_generator(run.model_path, model.generator)
+    """The linear method's states and volumes, as a whole run."""
+    run.keep_metrics(0)
+    generator = torch.Generator().manual_seed(_seed(fitting.seed, "linear"))
+    states = find_states(
+        store, consensus, fitting.latent_dim, True, None, False, generator, run.append_metrics
+    )
+    anchored = find_volumes(store, states, consensus, fitting.seed)
+    variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
+    found = facts_found(states, anchored)
+    _write(run, movies, anchored.generator, states.posterior.mean, variance.sqrt(), "linear", found)
+
+
+def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:
+    model, found = start.model.eval(), start.found
+    mean, sd = _posterior(model, store, fitting)
+    if isinstance(model.prior, OrnsteinUhlenbeck):
+        found = found | {"relaxation_times": model.prior.log_relaxation_time.exp().tolist()}
+    _write(run, movies, model.generator, mean, sd, fitting.method, found)
+
+
+def _write(
+    run: Run,
+    movies: MovieSet,
+    generator: Generator,
+    mean: Float[Tensor, "frames latent"],
+    sd: Float[Tensor, "frames latent"],
+    answer_of: str,
+    found: dict[str, Any],
+) -> None:
+    """Write what a run is asked for: the generator, the latents, the poses, and whose answer this is."""
+    save_generator(run.model_path, generator)
     run.write_latents(movies, mean, sd)
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(f"the movies in {run.path} have no poses: give them with --poses.")
     write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
+    run.update_config(answer_of=answer_of, found=found)
 
 
 def _posterior(

@@ -12,12 +12,11 @@ from temporem.fitting.stability import require_finite, stable
 from temporem.model.batches import MovieBatch
 from temporem.model.smoothing import SmoothedStates, smooth
 from temporem.model.subspace import LinearSubspace
-from temporem.physics.volumes import fourier_to_volume, volume_to_fourier
+from temporem.physics.volumes import fourier_resize
 
 __all__ = [
     "START_RELAXATION_TIME",
     "SubspacePosterior",
-    "coarse_volume",
     "fit_subspace",
     "order_components",
     "start_subspace",
@@ -54,19 +53,11 @@ def subspace_radius(box_size: int, pixel_size_in_angstroms: float) -> int:
     return max(4, min(radius, box_size // 2))
 
 
-def coarse_volume(volume: Float[Tensor, "n n n"], size: int) -> Float[Tensor, "m m m"]:
-    """The volume Fourier-cropped to an even `size`: same field of view, same slices."""
-    grid = volume_to_fourier(volume)
-    half = size // 2
-    kept = torch.cat((torch.arange(half), torch.arange(len(grid) - half, len(grid))))
-    return fourier_to_volume(grid[kept][:, kept][..., : half + 1])
-
-
 def start_subspace(
     subspace: LinearSubspace, consensus: Float[Tensor, "n n n"], generator: torch.Generator
 ) -> None:
     """Set V₀ to the consensus, and the components to noise far weaker."""
-    coarse = coarse_volume(consensus, 2 * subspace.radius)
+    coarse = fourier_resize(consensus, 2 * subspace.radius)
     noise = torch.randn(subspace.parts.shape, generator=generator).to(coarse)
     with torch.no_grad():
         subspace.parts.copy_(noise * START * coarse.square().mean().sqrt())
@@ -80,12 +71,13 @@ def fit_subspace(
     epochs: int,
     learning_rate: float,
     generator: torch.Generator,
-    advance: Callable[[int, str], None],
+    told: Callable[[float], None],
 ) -> Float[Tensor, " latent"] | None:
     """Ascend the marginal likelihood by Adam, with a Gaussian prior on the components' voxels.
 
     Returns the relaxation times found, in usual frame intervals; None, no time, goes in and comes out.
-    `learning_rate` is relative to the rms of V₀, and falls to a tenth. `advance` is told of each epoch.
+    `learning_rate` is relative to the rms of V₀, and falls to a tenth. After each epoch the mean −log
+    likelihood of its frames is `told`.
 
     Raises UserError where the likelihood is lost to numbers that are not finite.
     """
@@ -108,7 +100,7 @@ def fit_subspace(
             optimiser.step()
             require_finite(loss.item(), _LIKELIHOOD, _REMEDY)
             total += loss.item() * len(batch.rows)
-        advance(1, f"−log likelihood {total / len(store):.1f}")
+        told(total / len(store))
     # What comes next trains other parts, and would take the last gradient for one of its own.
     optimiser.zero_grad()
     return None if log_time is None else log_time.detach().exp()
