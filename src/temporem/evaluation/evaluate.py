@@ -14,6 +14,7 @@ from torch import Tensor
 from temporem.errors import UserError
 from temporem.evaluation.evaluation_folder import write_evaluation, write_latent_figures
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
+from temporem.evaluation.pooled import pooled_scores
 from temporem.evaluation.references import Reference
 from temporem.evaluation.run_references import run_references
 from temporem.evaluation.scoring import Ledger, Scorer, Scores, by_conformation, in_box, scorer_of, true_sides
@@ -37,8 +38,10 @@ class EvaluationOptions:
     """Score back-projections of the same images beside the run: consensus, clock and oracle."""
     reference_frames: int | None = 200
     """Score the references on this many of the frames, evenly chosen; None takes all."""
+    pooled: bool = False
+    """Score back-projections of as many frames, made anew, that all show one state: five states; minutes."""
     seed: int = 0
-    """Of the random phases behind the floor."""
+    """Of the random phases behind the floor, and of the noise in frames made anew."""
 
 
 def evaluate(
@@ -60,7 +63,8 @@ def evaluate(
     scorer = scorer_of(truth)
     references = run_references(run, truth, scorer, reference_rows) if options.references else {}
     methods, floor = score(run, truth, scorer, rows, references, reference_rows, options.seed)
-
+    if options.pooled:
+        methods["pooled"] = pooled_scores(run, truth, scorer, options.seed)
     on_reference_frames = summarise(methods["run"].of(reference_rows), truth) if references else None
     return write_evaluation(
         output,
