@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import spearmanr
+from sklearn.manifold import spectral_embedding
 from sklearn.metrics import silhouette_score
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 
 __all__ = [
     "category_accuracy",
     "latent_manifold",
     "manifold_table",
+    "ordering",
     "principal_axes",
     "silhouette",
     "step_ratio",
@@ -59,6 +62,8 @@ def latent_manifold(latents: FloatArray, states: pd.DataFrame) -> dict[str, Any]
     - `axis_shares`: of the latents' variance, of the axes in `manifold_table`.
     - `leading_axis_spearman`: rank correlation of the first principal axis with the state, without its sign,
       which is arbitrary. A path that bends may have less than it deserves.
+    - `ordering_spearman`: the same of the latents' one-dimensional ordering (see `ordering`), which follows a
+      bend.
     - `silhouette` (Rousseeuw 1987) of the categories, −1 … 1, 0 where they overlap.
     - `category_accuracy`: how often the 15 nearest frames of other movies vote for the right category;
       `largest_category`, the share of the commonest one, is what a guess would give.
@@ -71,17 +76,40 @@ def latent_manifold(latents: FloatArray, states: pd.DataFrame) -> dict[str, Any]
     movie, _ = pd.factorize(states["movie"])
     frame = states["frame"].to_numpy(np.int64)
     axes = principal_axes(latents)
-    moves = np.ptp(state) > 0 and np.ptp(latents) > 0
     _, counts = np.unique(category, return_counts=True)
     return {
         "axis_shares": axes.share[:AXES].tolist(),
-        "leading_axis_spearman": abs(float(spearmanr(axes.places[:, 0], state).statistic)) if moves else None,
+        "leading_axis_spearman": rank_correlation(axes.places[:, 0], state),
+        "ordering_spearman": rank_correlation(ordering(latents), state),
         "silhouette": silhouette(latents, category),
         "category_accuracy": category_accuracy(latents, category, movie),
         "largest_category": float(counts.max() / counts.sum()),
         "step_ratio": step_ratio(latents, movie, frame),
         "state_step_ratio": step_ratio(state[:, None], movie, frame),
     }
+
+
+def rank_correlation(coordinate: FloatArray | None, state: FloatArray) -> float | None:
+    """Spearman's, without its sign; None where either is constant."""
+    if coordinate is None or np.ptp(coordinate) == 0 or np.ptp(state) == 0:
+        return None
+    return abs(float(spearmanr(coordinate, state).statistic))
+
+
+def ordering(latents: FloatArray, neighbours: int = NEIGHBOURS) -> FloatArray | None:
+    """Place (frames,) along the latents' longest extent: the slowest mode of their neighbour graph.
+
+    Laplacian eigenmap of one dimension (Belkin and Niyogi 2003): monotone along a path, however it bends.
+    None where the graph of the 15 nearest neighbours falls into parts.
+    """
+    if len(latents) <= neighbours + 1:
+        return None
+    near = kneighbors_graph(latents, neighbours)
+    graph = near.maximum(near.T)
+    parts, _ = connected_components(graph, directed=False)
+    if parts > 1:
+        return None
+    return np.asarray(spectral_embedding(graph, n_components=1, random_state=0)[:, 0])
 
 
 def silhouette(latents: FloatArray, category: IntArray) -> float | None:

@@ -28,7 +28,7 @@ def manifold_figure(manifold: pd.DataFrame, unit: str, shares: list[float]) -> F
     axis against the true value, in `unit`; and its distribution in each category. `shares` are the axes' of
     the variance.
     """
-    figure = new_figure(11.0, 3.4)
+    figure = new_figure(11.4, 3.4)
     plane, along, spread = figure.subplots(1, 3)
     category = manifold["category"].to_numpy(np.int64)
     leading = manifold["axis1"].to_numpy(np.float64)

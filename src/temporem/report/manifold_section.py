@@ -37,6 +37,7 @@ def manifold_told(manifold: dict[str, Any]) -> str:
     """The figures that can be asked for."""
     sentences = {
         "leading_axis_spearman": "Rank correlation of the first axis with the state: {:.3f}.",
+        "ordering_spearman": "Of the ordering along their bend: {:.3f}.",
         "silhouette": "Silhouette of the true categories: {:.2f}.",
         "category_accuracy": "Nearest frames of other movies vote for the right category in {:.0%} of frames",
         "largest_category": "(a guess: {:.0%}).",
