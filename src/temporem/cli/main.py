@@ -18,6 +18,7 @@ VERBS = {
     "export": "write selected frames with their latents as STAR, CSV and .cs",
     "evaluate": "compare a run with the truth of simulated movies",
     "compare": "compare evaluated runs with each other",
+    "reproduce": "compute and draw the figures of the paper",
     "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
 }
 

@@ -1,0 +1,53 @@
+"""`temporem reproduce`: the paper's figures, from data sets to pictures."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from temporem.errors import UserError
+from temporem.experiments.declared import figure_names
+from temporem.experiments.reproduce import reproduce_figures
+from temporem.experiments.results import write_results
+from temporem.experiments.structures import Structures
+
+__all__ = ["reproduce"]
+
+
+def reproduce(
+    figure: Positional[Annotated[str, arg(metavar="FIGURE")]],
+    scale: Literal["small", "paper"] = "small",
+    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("reproduction"),
+    structures: Path | None = None,
+    peer: Path | None = None,
+    docs: Path | None = None,
+    data_only: FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Reproduce a figure of the paper: simulate, reconstruct, evaluate, compare and draw.
+
+    What was computed is kept in DIR/cache and never computed twice; an interrupted reproduction goes on when
+    the command is repeated.
+
+    Args:
+        figure: fig3, fig4, fig5, fig6, fig7, fig9a, fig9b, fig9c, ablations; all of them; or results, the
+            page of what was reproduced so far.
+        scale: small runs on 2 cores; paper has the paper's sizes, several seeds and long schedules (a GPU).
+        output: Folder to work in.
+        structures: Folder with files of the structures (7bcq…, 4cmp…, 4zt0…), instead of downloads.
+        peer: Folder of evaluations of the real cryoDRGN, one for each data set, named as the data set.
+        docs: Where the page of results and its images go; by default DIR.
+        data_only: Make the data sets only, for other programs to run on.
+    """
+    known = figure_names()
+    names = known if figure == "all" else [] if figure == "results" else [figure]
+    if figure not in (*known, "all", "results"):
+        raise UserError(f"there is no figure {figure!r}: choose one of {', '.join(known)}, all, results.")
+    problems = reproduce_figures(names, scale, output, Structures(structures), peer, data_only)
+    for name in names:
+        print(f"{name} is in {output / name}")
+    if figure in ("all", "results"):
+        print(f"The results are in {write_results(output, docs or output)}")
+    if problems:
+        raise UserError(
+            f"{len(problems)} steps failed, and what needs them is left out: {'; '.join(problems)}."
+        )

@@ -1,0 +1,1 @@
+"""The paper's comparisons declared, and the engine that makes them: data sets, runs, figures, results."""

@@ -1,0 +1,111 @@
+"""Whether what the paper says holds here, from the numbers of a figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from temporem.experiments.declared import Claim
+
+__all__ = ["MASKS", "Finding", "findings"]
+
+MASKS = ("whole", "moving")
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured side of a claim."""
+
+    where: str
+    """Comparison and mask."""
+    ours: str
+    """Our figure, in words, seed by seed."""
+    holds: bool
+
+
+def findings(claim: Claim, entries: Sequence[Entry]) -> list[Finding]:
+    """What the figure's comparisons say of a claim; those not made say nothing."""
+    made = [x for title in claim.comparisons for x in entries if x["title"] == title and "comparison" in x]
+    if claim.measure == "rising":
+        return _rising(made)
+    by_title = {title: [x for x in made if x["title"] == title] for title in claim.comparisons}
+    found = []
+    for title, same in by_title.items():
+        if same and claim.measure == "latents":
+            found.append(_latents(title, same))
+        elif same:
+            found += [_improvement(claim, title, mask, same) for mask in MASKS if mask in _gain(same[0])]
+    return found
+
+
+def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) -> Finding:
+    told, holds = [], True
+    for entry in entries:
+        gain = _gain(entry)[mask]["at_half"]
+        fraction, mean = gain["fraction_improved"], gain["mean_over_frames"]
+        percent = mean["percent"]
+        told.append(
+            f"{fraction['value']:.1%} of the frames, {interval(percent, '+.2f')} %"
+            f" ({mean['angstroms']['value']:+.2f} Å)"
+        )
+        low, high = percent["low"], percent["high"]
+        if claim.measure == "improvement":
+            holds &= fraction["value"] >= (claim.fraction or 0) and percent["value"] >= (claim.percent or 0)
+        elif claim.measure == "better":
+            holds &= low is not None and low > 0
+        else:
+            holds &= low is not None and low <= 0 <= high
+    return Finding(f"{title}, {mask}", "; ".join(told), holds)
+
+
+def _rising(entries: Sequence[Entry]) -> list[Finding]:
+    """Each position of the arms: whether its resolution gets finer from comparison to comparison."""
+    found = []
+    places = range(min((len(x["arms"]) for x in entries), default=0))
+    for place in places:
+        for mask in MASKS:
+            told, holds = [], len({x["at"] for x in entries}) > 1
+            for seed in dict.fromkeys(x["seed"] for x in entries):
+                some = sorted((x for x in entries if x["seed"] == seed), key=lambda x: float(x["at"]))
+                values = [_resolution(x, x["arms"][place], mask) for x in some]
+                told.append(" → ".join(f"{x:.2f}" for x in values) + " Å")
+                holds &= all(later <= before for before, later in pairwise(values))
+            found.append(Finding(f"{entries[0]['arms'][place]}, {mask}", "; ".join(told), holds))
+    return found
+
+
+def _latents(title: str, entries: Sequence[Entry]) -> Finding:
+    told, holds = [], True
+    for entry in entries:
+        ours, baseline = (
+            entry["evaluations"][arm]["latent_agreement"] for arm in (entry["arms"][0], entry["arms"][-1])
+        )
+        name = "neighbour_r_squared"
+        told.append(
+            f"R² {ours[name]:.3f} against {baseline[name]:.3f} without time, "
+            f"rank correlation {ours['spearman']:.3f} against {baseline['spearman']:.3f}"
+        )
+        holds &= ours[name] > baseline[name]
+    return Finding(title, "; ".join(told), holds)
+
+
+def _gain(entry: Entry) -> Mapping[str, Any]:
+    """Improvement of the first arm over the last."""
+    improvement = entry["comparison"]["improvement"]
+    gain: Mapping[str, Any] = improvement.get(entry["arms"][0], {})
+    return gain
+
+
+def _resolution(entry: Entry, arm: str, mask: str) -> float:
+    figures = entry["comparison"]["runs"][arm][mask]["resolution_in_angstroms"]
+    return float(figures["mean_over_frames"]["value"])
+
+
+def interval(estimate: Mapping[str, float | None], form: str) -> str:
+    """An estimate with its 95 % interval."""
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if low is None or high is None:
+        return f"{value:{form}}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"

@@ -1,0 +1,40 @@
+"""From the names of figures to their folders: plan, compute what is missing, compare, draw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from temporem.experiments.declared import read_catalogue, read_figure
+from temporem.experiments.figure_folder import write_figure_folder
+from temporem.experiments.peers import Peers
+from temporem.experiments.running import Cache, run_steps
+from temporem.experiments.steps import Step, plan_figure
+from temporem.experiments.structures import Structures
+from temporem.files import check_folder
+
+__all__ = ["reproduce_figures"]
+
+
+def reproduce_figures(
+    names: Sequence[str],
+    scale_name: str,
+    output: Path,
+    structures: Structures,
+    peer: Path | None = None,
+    data_only: bool = False,
+) -> list[str]:
+    """Compute and draw figures into `output/NAME`, one after the other; returns what went wrong, in words.
+
+    Raises UserError where nothing can be begun: an unknown figure, a structure that cannot be had.
+    """
+    check_folder(output)
+    catalogue = read_catalogue()
+    scale = catalogue.scales[scale_name]
+    plans = [plan_figure(read_figure(name, catalogue), scale, catalogue, structures) for name in names]
+    cache = Cache(output / "cache")
+    failed: dict[Step, str] = {}
+    for plan in plans:
+        steps = [x for x in plan.steps if not data_only or x.kind in ("simulate", "derive")]
+        failed |= run_steps(steps, cache, plan.figure.name, failed)
+        if not data_only:
+            write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)
+    return [f"{step.kind} {step.label}: {problem}" for step, problem in failed.items()]

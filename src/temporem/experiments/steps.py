@@ -1,0 +1,127 @@
+"""Steps of a reproduction: commands whose folder is named by the hash of all that made it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from temporem import __version__
+from temporem.experiments.declared import Arm, Catalogue, DataSet, Figure, Scale
+from temporem.experiments.structures import Structures
+
+__all__ = ["Plan", "Step", "plan_figure"]
+
+Kind = Literal["simulate", "derive", "reconstruct", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command; in its words `{0}`, `{1}` … are the folders of its inputs, `{out}` its own."""
+
+    kind: Kind
+    label: str
+    """For people; not part of the hash."""
+    words: tuple[str, ...]
+    inputs: tuple["Step", ...] = ()
+    files: tuple[tuple[str, str, str], ...] = ()
+    """(placeholder, path, hash of what is in it) of files from outside."""
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the words, the inputs, the files' contents and temporem's version."""
+        made_by = {
+            "version": __version__,
+            "kind": self.kind,
+            "words": self.words,
+            "inputs": [x.key for x in self.inputs],
+            "files": [(name, digest) for name, _, digest in self.files],
+        }
+        return hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:12]
+
+    @property
+    def folder_name(self) -> str:
+        """Of its folder in the cache."""
+        readable = "".join(x if x.isalnum() or x in "-." else "_" for x in self.label)
+        return f"{self.kind}-{readable}-{self.key}"
+
+    def command(self, folder: Path) -> list[str]:
+        """Words of `temporem`, its folders being those in the cache `folder`."""
+        places = {str(i): str(folder / x.folder_name) for i, x in enumerate(self.inputs)}
+        places |= {"out": str(folder / self.folder_name)} | {name: path for name, path, _ in self.files}
+        return [_filled(word, places) for word in self.words]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps behind one figure."""
+
+    figure: Figure
+    scale: Scale
+    data: dict[tuple[str, int], Step]
+    """(data set, seed) → the step that makes it."""
+    runs: dict[tuple[str, str, int], Step]
+    """(data set, arm, seed) → the step that evaluates it; external arms have none."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps once each, inputs before what needs them."""
+        ordered: dict[Step, None] = {}
+        for step in (*self.data.values(), *self.runs.values()):
+            _put(step, ordered)
+        return list(ordered)
+
+
+def plan_figure(figure: Figure, scale: Scale, catalogue: Catalogue, structures: Structures) -> Plan:
+    """Everything to be computed for a figure; raises UserError where a structure file is missing."""
+    data: dict[tuple[str, int], Step] = {}
+    runs: dict[tuple[str, str, int], Step] = {}
+    for seed in scale.seeds:
+        for compared in figure.comparisons:
+            source = catalogue.data[compared.data]
+            step = data.setdefault((source.name, seed), data_step(source, seed, scale, catalogue, structures))
+            for name in compared.arms:
+                arm = catalogue.arms[name]
+                if arm.external is None:
+                    runs[source.name, name, seed] = run_step(step, source, arm, seed, scale)
+    return Plan(figure, scale, data, runs)
+
+
+def data_step(source: DataSet, seed: int, scale: Scale, catalogue: Catalogue, structures: Structures) -> Step:
+    """The movies, made with this seed, or derived from others of this seed."""
+    label = f"{source.name}-s{seed}"
+    if source.of is not None and source.derive is not None:
+        before = data_step(catalogue.data[source.of], seed, scale, catalogue, structures)
+        kind, value = source.derive
+        return Step("derive", label, ("{0}/movies", "{out}/movies", kind, repr(value)), (before,))
+    words = ["simulate", *source.simulate, "--seed", str(seed), *dict(source.scales).get(scale.name, ())]
+    outside = []
+    for option, pdb_id in source.structures:
+        path, digest = structures.find(pdb_id)
+        outside.append((pdb_id, path, digest))
+        words += [option, f"{{{pdb_id}}}"]
+    return Step("simulate", label, (*words, "-o", "{out}/movies"), files=tuple(outside))
+
+
+def run_step(data: Step, source: DataSet, arm: Arm, seed: int, scale: Scale) -> Step:
+    """An arm's evaluation, behind which stands its reconstruction."""
+    label = f"{data.label}-{arm.name}"
+    words = ("reconstruct", "{0}/movies/movies.star", "-o", "{out}/run", "--seed", str(seed))
+    size = ("--latent-dim", str(source.latent_dim))
+    run = Step("reconstruct", label, (*words, *size, *scale.reconstruct, *arm.options), (data,))
+    words = ("evaluate", "{1}/run", "--truth", "{0}/movies/truth", "-o", "{out}/evaluation")
+    references = () if arm.references else ("--no-references",)
+    return Step("evaluate", label, (*words, *scale.evaluate, *references), (data, run))
+
+
+def _put(step: Step, ordered: dict[Step, None]) -> None:
+    for before in step.inputs:
+        _put(before, ordered)
+    ordered.setdefault(step)
+
+
+def _filled(word: str, places: dict[str, str]) -> str:
+    for name, path in places.items():
+        word = word.replace(f"{{{name}}}", path)
+    return word

@@ -1,0 +1,45 @@
+"""Where the structures behind the data sets come from: files of one's own, or the wwPDB."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporem.errors import UserError
+from temporem.simulation.downloads import download_structure
+
+__all__ = ["Structures"]
+
+SUFFIXES = (".pdb", ".pdb.gz", ".cif", ".cif.gz", ".ent", ".ent.gz")
+
+
+@dataclass(frozen=True)
+class Structures:
+    """Finds structures by PDB id: in a folder, if one is given, else in the wwPDB."""
+
+    folder: Path | None = None
+
+    def find(self, pdb_id: str) -> tuple[str, str]:
+        """Path of a structure's file, and the SHA-256 of what is in it.
+
+        In the folder it is the file whose name begins with the id, in whatever case.
+
+        Raises UserError where there is none, or several.
+        """
+        path = download_structure(pdb_id) if self.folder is None else self._in_folder(self.folder, pdb_id)
+        return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def _in_folder(self, folder: Path, pdb_id: str) -> Path:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder: give one with the structures' files.")
+        found = sorted(
+            x
+            for x in folder.iterdir()
+            if x.name.lower().startswith(pdb_id.lower()) and x.name.lower().endswith(SUFFIXES)
+        )
+        if len(found) != 1:
+            names = ", ".join(x.name for x in found) or "none"
+            raise UserError(
+                f"{folder} must hold one file whose name begins with {pdb_id} and ends with "
+                f"{' or '.join(SUFFIXES[:4])}, but holds {names}: put it there, or leave out --structures."
+            )
+        return found[0]

@@ -1,0 +1,31 @@
+"""How long each arm was trained, as its run recorded it: arms compared must have equal numbers of updates."""
+
+from collections.abc import Mapping
+
+from temporem.errors import UserError
+from temporem.reconstruction.run import Run
+
+__all__ = ["check_equal_updates", "updates_of"]
+
+
+def updates_of(run: Run) -> int:
+    """Updates of the optimiser in all stages: passes that were recorded, times the batches of a pass."""
+    fitting = run.configured("fitting")
+    movies, frames = int(run.configured("movies")), int(run.configured("frames"))
+    movies_per_batch: int = max(1, fitting["frames_per_batch"] * movies // frames)
+    passes = sum(1 for record in run.metrics() if "epoch" in record)
+    return passes * -(-movies // movies_per_batch)
+
+
+def check_equal_updates(runs: Mapping[str, Run]) -> int:
+    """The number of updates that all of these runs had.
+
+    Raises UserError where they differ.
+    """
+    updates = {name: updates_of(run) for name, run in runs.items()}
+    if len(set(updates.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in updates.items())
+        raise UserError(
+            f"arms were compared that had different numbers of updates ({told}): mend their options."
+        )
+    return next(iter(updates.values()))
