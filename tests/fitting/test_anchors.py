@@ -9,8 +9,9 @@ from torch import Tensor
 
 from temporem.fitting import anchors
 from temporem.fitting.anchors import BANDWIDTHS, Anchored, anchor_count, fit_anchors
+from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.warm_start import Consensus, find_consensus
+from temporem.model import anchor_generator
 
 BOX = 16
 METRIC = torch.eye(1)
@@ -24,7 +25,7 @@ def moving() -> tuple[FrameStore, Tensor, Consensus]:
 
 
 def anchored(store: FrameStore, z: Tensor, consensus: Consensus, metric: Tensor = METRIC) -> Anchored:
-    return fit_anchors(store, z, metric, consensus.mask, consensus.signal_power, 0, silent)
+    return fit_anchors(store, z, metric, consensus.volume, consensus.mask, consensus.signal_power, 0, silent)
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ def test_states_all_alike_give_one_volume(scale: float) -> None:
     """Fewer distinct states than anchors: those left over have no frames."""
     store, z, consensus = moving()
     found = anchored(store, torch.full_like(z, 0.7), consensus, scale * METRIC)
-    assert len(found.generator.anchors) == anchor_count(BOX, len(store))
+    assert len(found.generator.anchors) == anchor_count(len(store))
     volumes = found.generator.volumes(torch.tensor([[0.7], [0.2]]))
     assert volumes.isfinite().all()
     assert correlation(volumes, consensus.volume.expand_as(volumes)).min() > 0.9
@@ -103,14 +104,26 @@ def test_a_single_movie_is_divided_by_its_frames() -> None:
 def test_progress_comes_to_its_end() -> None:
     store, z, consensus = moving()
     steps: list[int] = []
-    fit_anchors(store, z, METRIC, consensus.mask, consensus.signal_power, 0, lambda n, _: steps.append(n))
-    assert sum(steps) == anchor_count(BOX, len(store)) + len(BANDWIDTHS)
+    given = (consensus.volume, consensus.mask, consensus.signal_power)
+    fit_anchors(store, z, METRIC, *given, 0, lambda n, _: steps.append(n))
+    assert sum(steps) == anchor_count(len(store)) + len(BANDWIDTHS)
 
 
-def test_anchors_are_as_many_as_memory_and_frames_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert anchor_count(64, 1900) == 32
-    assert anchor_count(64, 55) == 5
-    assert anchor_count(64, 3) == 1
-    assert anchor_count(512, 10**6) == 1
-    monkeypatch.setattr(anchors, "BYTES", 3 * 16 * (2 * 16) ** 3)
-    assert anchor_count(16, 1900) == 3
+def test_anchors_are_as_many_as_the_frames_are_worth() -> None:
+    assert [anchor_count(frames) for frames in (10**6, 1900, 55, 3)] == [32, 32, 5, 1]
+
+
+def test_a_large_box_has_as_many_volumes_with_the_motion_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States differ in the frequencies of a smaller box only, and bandwidths are told by fewer still."""
+    store, z, consensus = moving()
+    expected = anchored(store, z, consensus)
+    monkeypatch.setattr(anchor_generator, "LARGEST_STATE_BOX", 12)
+    monkeypatch.setattr(anchors, "SCORED_BOX", 10)
+    found = anchored(store, z, consensus)
+    assert found.generator.volumes_at_anchors.shape == (32, 12, 12, 12)
+    assert found.bandwidth < max(BANDWIDTHS)
+    truth = Molecule(BOX).volumes(z[:50, 0])
+    blurred = correlation(consensus.volume.expand_as(truth), truth)
+    whole, cropped = (correlation(x.generator.volumes(z[:50]), truth) for x in (expected, found))
+    assert (cropped > blurred).float().mean() > 0.9
+    assert cropped.mean() > blurred.mean() + 0.8 * (whole.mean() - blurred.mean())

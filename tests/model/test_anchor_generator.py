@@ -1,11 +1,13 @@
+import pytest
 import torch
 from cases import BOX, anchor_generator, fourier_generator, normal, seeded
 
+from temporem.model import anchor_generator as module
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.lattice import half_disc
 from temporem.physics.projection import central_slices
 from temporem.physics.rotations import random_rotations
-from temporem.physics.volumes import gridding_correction, volume_to_fourier
+from temporem.physics.volumes import grid_frequency, gridding_correction, volume_to_fourier
 
 FREQUENCY = half_disc(BOX).frequency
 
@@ -80,6 +82,61 @@ def test_loading_a_network_loads_what_its_base_slices() -> None:
     network.slices(z, rotation, FREQUENCY)
     network.load_state_dict(other.state_dict())
     assert torch.equal(network.slices(z, rotation, FREQUENCY), other.slices(z, rotation, FREQUENCY))
+
+
+@pytest.fixture
+def in_a_large_box(monkeypatch: pytest.MonkeyPatch) -> tuple[AnchorGenerator, torch.Tensor]:
+    """Volumes that differ in the frequencies of a box of 8, |k| < 4, of 12; and the one that all share."""
+    monkeypatch.setattr(module, "LARGEST_STATE_BOX", 8)
+    generator = AnchorGenerator(BOX, 2, 3)
+    shared = normal(BOX, BOX, BOX)
+    anchors, metric = normal(3, 2, seed=1), torch.tensor([[2.0, 0.5], [0.5, 1.0]])
+    generator.place(anchors, normal(3, 8, 8, 8, seed=2), metric, 0.8, shared)
+    return generator, shared
+
+
+def test_in_large_boxes_high_frequencies_are_those_all_states_share(
+    in_a_large_box: tuple[AnchorGenerator, torch.Tensor],
+) -> None:
+    generator, shared = in_a_large_box
+    z = normal(5, 2)
+    found, given = volume_to_fourier(generator.volumes(z)), volume_to_fourier(shared)
+    low = volume_to_fourier(torch.einsum("sa,azyx->szyx", generator.weights(z), generator.volumes_at_anchors))
+    within = (grid_frequency(BOX).abs() < 4).all(dim=-1)
+    torch.testing.assert_close(found[:, ~within], given[~within].expand(5, -1), atol=1e-4, rtol=1e-4)
+    inner = (grid_frequency(8).abs() < 4).all(dim=-1)
+    # Both grids list the frequencies in the order of `rfftn`.
+    torch.testing.assert_close(found[:, within], low[:, inner], atol=1e-4, rtol=1e-4)
+
+
+def test_in_large_boxes_slices_are_those_of_the_volumes(
+    in_a_large_box: tuple[AnchorGenerator, torch.Tensor],
+) -> None:
+    """Of a smooth molecule: what lies at the border of low and high frequencies is cut in two by neither."""
+    generator, _ = in_a_large_box
+    axis = torch.arange(BOX) - BOX // 2
+    blob = torch.exp(-(axis**2) / 4.5)
+    shared = blob[:, None, None] * blob[:, None] * blob
+    generator.fill(shared)
+    torch.testing.assert_close(
+        generator.volumes(normal(2, 2)), shared.expand(2, -1, -1, -1), atol=1e-5, rtol=0
+    )
+    rotation = random_rotations(6, seeded())
+    grid = volume_to_fourier(shared / gridding_correction(BOX, 2), 2)
+    expected = central_slices(grid, rotation, FREQUENCY, 2)
+    found = generator.slices(normal(6, 2), rotation, FREQUENCY)
+    assert (found - expected).norm() < 0.01 * expected.norm()
+    order = torch.randperm(len(FREQUENCY), generator=seeded())[:20]
+    torch.testing.assert_close(generator.slices(normal(6, 2), rotation, FREQUENCY[order]), found[:, order])
+
+
+def test_large_boxes_are_saved_and_loaded_with_what_they_share(
+    in_a_large_box: tuple[AnchorGenerator, torch.Tensor],
+) -> None:
+    generator, _ = in_a_large_box
+    other = AnchorGenerator(BOX, 2, 3)
+    other.load_state_dict(generator.state_dict())
+    assert torch.equal(other.volumes(normal(2, 2)), generator.volumes(normal(2, 2)))
 
 
 def test_gradient_in_the_states() -> None:

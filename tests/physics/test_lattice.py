@@ -81,3 +81,16 @@ def test_shells_are_one_fourier_pixel_wide():
 def test_boxes_and_radii_that_cannot_be_are_refused(box, radius):
     with pytest.raises(ValueError, match="must be even"):
         half_disc(box, radius)
+
+
+def test_a_cropped_lattice_is_that_of_cropped_images():
+    """Gray values under Fourier cropping keep their coefficients; here they are simply taken out."""
+    disc = half_disc(32)
+    cropped = disc.cropped(16)
+    expected = half_disc(16)
+    assert torch.equal(cropped.frequency, expected.frequency)
+    assert torch.equal(cropped.index, expected.index)
+    assert torch.equal(cropped.shell, expected.shell)
+    assert torch.equal(disc.frequency[: len(cropped)], expected.frequency)
+    assert (cropped.box_size, cropped.radius) == (16, 8)
+    assert disc.cropped(32) is disc

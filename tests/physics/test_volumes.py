@@ -5,6 +5,7 @@ import torch
 from gaussians import volume_of
 
 from temporem.physics.volumes import (
+    fourier_resize,
     fourier_to_volume,
     grid_frequency,
     grid_radius,
@@ -49,6 +50,20 @@ def test_a_gaussian_has_a_gaussian_transform():
     grid = volume_to_fourier(volume, padding=2)
     torch.testing.assert_close(grid.real, expected, atol=1e-6, rtol=0)
     assert grid.imag.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [8, 12, 16, 30])
+def test_resizing_keeps_the_transform_within_both_boxes(size):
+    volume = random_volumes(2, box=12)
+    resized = fourier_resize(volume, size)
+    assert resized.shape == (2, size, size, size)
+    inner = min(size, 12) // 2 - 1
+    before, after = (volume_to_fourier(x) for x in (volume, resized))
+    for z, y in ((0, 1), (inner, -inner), (-inner, 0), (-1, inner)):
+        torch.testing.assert_close(after[:, z, y, : inner + 1], before[:, z, y, : inner + 1])
+    if size > 12:
+        beyond = (grid_frequency(size).abs() >= 6).any(dim=-1)
+        assert after[:, beyond].abs().max() < 1e-12
 
 
 def test_grid_frequencies_are_cycles_per_unpadded_box():

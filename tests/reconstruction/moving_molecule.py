@@ -9,6 +9,7 @@ from torch import Tensor
 from temporem.physics.ctf import ContrastTransfer, contrast_transfer_function
 from temporem.physics.lattice import HalfDisc, half_disc
 from temporem.physics.rotations import random_rotations
+from temporem.reconstruction.backprojection import accumulate, signal_power, wiener
 
 PIXEL_SIZE = 4.0
 BOX = 48
@@ -89,6 +90,14 @@ def sample(frames: int, snr: float, states: int = 10, seed: int = 0, with_ctf: b
         state,
         torch.stack([density(p) for p in positions]),
     )
+
+
+def back_project(data: Sample, ctf: Tensor | None, weight: Tensor | None = None) -> Tensor:
+    """The volume of weighted frames, its power from every other frame against the rest."""
+    weight = torch.ones(len(data.state)) if weight is None else weight
+    odd = (weight != 0).cumsum(0) % 2 == 1
+    a, b = (accumulate(data.coefficients, ctf, *data.pose(), weight * half) for half in (odd, ~odd))
+    return wiener(a + b, signal_power([(a, b)], len(data.noise_variance)))
 
 
 def error(volume: Tensor, truth: Tensor) -> float:

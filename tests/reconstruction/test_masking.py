@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from moving_molecule import BOX, PIXEL_SIZE, sample
+from moving_molecule import BOX, PIXEL_SIZE, back_project, sample
 
 from temporem.errors import UserError
-from temporem.reconstruction.backprojection import back_project
 from temporem.reconstruction.masking import soft_edge, solvent_level, solvent_mask
 
 
 @pytest.mark.parametrize("snr", [0.1, 0.3])
 def test_every_state_of_a_moving_molecule_lies_within(snr: float) -> None:
     data = sample(frames=800, snr=snr)
-    consensus = back_project(data.coefficients, data.ctf, *data.pose())
+    consensus = back_project(data, data.ctf)
     mask = solvent_mask(consensus, PIXEL_SIZE)
     inside = (data.volumes * mask).sum(dim=(1, 2, 3)) / data.volumes.sum(dim=(1, 2, 3))
     assert inside.min() > 0.99
@@ -36,7 +35,7 @@ def test_two_bodies_apart_are_both_kept_and_specks_are_not() -> None:
 
 def test_the_mask_does_not_depend_on_scale_or_offset() -> None:
     data = sample(frames=400, snr=0.3)
-    consensus = back_project(data.coefficients, data.ctf, *data.pose())
+    consensus = back_project(data, data.ctf)
     mask = solvent_mask(consensus, PIXEL_SIZE)
     torch.testing.assert_close(solvent_mask(40 * consensus + 3, PIXEL_SIZE), mask, atol=0.05, rtol=0)
 

@@ -8,7 +8,7 @@ against them.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,13 +21,13 @@ from torch import Tensor
 from temporem.evaluation.fsc import resolution_at
 from temporem.evaluation.scoring import Scorer, TrueVolumes, by_conformation, true_sides
 from temporem.reconstruction.backprojection import Accumulator
+from temporem.reconstruction.cell_sums import CellSums
 
 __all__ = ["PathSums", "Reference", "consensus", "path_sums", "smoothed_reference"]
 
 IntArray = npt.NDArray[np.integer]
 
 MOST_GROUPS = 32
-BYTES_OF_SUMS = 2**31
 WIDTHS = (0.02, 0.035, 0.06, 0.1, 0.16, 0.25, 0.4, math.inf)
 """Standard deviations of the Gaussian weight tried, as fractions of the path's length; ∞ is the consensus."""
 GROUPS_TO_CHOOSE_WIDTH = 12
@@ -45,18 +45,18 @@ class PathSums:
     """Of each image."""
     centre: Float[Tensor, " groups"]
     """Mean coordinate of each group's frames, as a fraction of the path: 0 … 1."""
-    numerator: Tensor
-    """(groups, *grid), see `Accumulator`."""
-    denominator: Tensor
-    box_size: int
-    padding: int
+    sums: CellSums
+    """A cell for each group."""
 
-    def around(self, group: int, width: float) -> Accumulator:
-        """All frames, weighted by a Gaussian of this width around a group; all alike where it is infinite."""
-        weight = torch.exp(-((self.centre - self.centre[group]) ** 2) / (2 * width**2))
-        numerator = torch.tensordot(weight.to(self.numerator), self.numerator, dims=1)
-        denominator = torch.tensordot(weight.to(self.denominator), self.denominator, dims=1)
-        return Accumulator(numerator, denominator, self.box_size, self.padding)
+    def around(self, places: Iterable[tuple[int, float]]) -> Iterator[Accumulator]:
+        """For each group and width: all frames, weighted by a Gaussian of this width around the group.
+
+        All frames count alike where the width is infinite.
+        """
+        weight = [
+            torch.exp(-((self.centre - self.centre[group]) ** 2) / (2 * width**2)) for group, width in places
+        ]
+        return self.sums.combined(torch.stack(weight))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +77,27 @@ class Reference:
 def path_sums(
     coordinate: npt.NDArray[np.number], accumulate_rows: Callable[[IntArray], Accumulator]
 ) -> PathSums:
-    """Sum the frames by coordinate: a group for each value, or as many even groups as memory holds."""
+    """Sum the frames by coordinate: a group for each value, or 32 even groups where there are more."""
     values, group = np.unique(coordinate, return_inverse=True)
-    one = accumulate_rows(np.arange(1))
-    most = max(1, min(MOST_GROUPS, BYTES_OF_SUMS // (one.numerator.nbytes + one.denominator.nbytes)))
-    if len(values) > most:
+    if len(values) > MOST_GROUPS:
         rank = np.argsort(np.argsort(coordinate, kind="stable"), kind="stable")
-        group = rank * most // len(coordinate)
-    sums = [accumulate_rows(np.flatnonzero(group == index)) for index in range(group.max() + 1)]
+        group = rank * MOST_GROUPS // len(coordinate)
+    count = int(group.max()) + 1
+    sums: CellSums | None = None
+    for index in range(count):
+        one = accumulate_rows(np.flatnonzero(group == index))
+        sums = sums or CellSums(count, one.box_size, one.padding)
+        sums.put(index, one)
+    if sums is None:
+        raise ValueError("there are no frames to sum")
     centre = np.bincount(group, coordinate) / np.bincount(group)
     fraction = (centre - centre.min()) / max(float(np.ptp(centre)), np.finfo(float).tiny)
-    return PathSums(
-        group,
-        torch.from_numpy(fraction).float(),
-        torch.stack([x.numerator for x in sums]),
-        torch.stack([x.denominator for x in sums]),
-        sums[0].box_size,
-        sums[0].padding,
-    )
+    return PathSums(group, torch.from_numpy(fraction).float(), sums)
 
 
 def consensus(sums: PathSums, finish: Finish, masks: Iterable[str]) -> Reference:
     """One volume of all frames."""
-    volume = finish(sums.around(0, math.inf))
+    (volume,) = map(finish, sums.around([(0, math.inf)]))
     return Reference(dict.fromkeys(masks, math.inf), np.zeros_like(sums.group), {math.inf: volume[None]})
 
 
@@ -110,7 +108,9 @@ def smoothed_reference(
     merit = _merits(sums, finish, truth, scorer, rows)
     best = {mask: min(WIDTHS, key=lambda width: merit[width, mask]) for mask in scorer.masks}
     volumes = {
-        width: torch.stack([finish(sums.around(group, width)) for group in range(len(sums.centre))])
+        width: torch.stack(
+            [finish(x) for x in sums.around((group, width) for group in range(len(sums.centre)))]
+        )
         for width in set(best.values())
     }
     return Reference(best, sums.group, volumes)
@@ -128,8 +128,8 @@ def _merits(
     for group in _evenly(np.unique(row_groups), GROUPS_TO_CHOOSE_WIDTH):
         chosen = _evenly(np.asarray(rows)[row_groups == group], ROWS_PER_GROUP).tolist()
         sides = list(true_sides(by_conformation(chosen, truth), truth, scorer))
-        for width in WIDTHS:
-            volume = finish(sums.around(int(group), width))
+        smoothed = sums.around((int(group), width) for width in WIDTHS)
+        for width, volume in zip(WIDTHS, map(finish, smoothed), strict=True):
             for mask, true in product(scorer.masks, sides):
                 curves[width, mask].append(scorer.fsc(volume, true, mask))
     merits = {}

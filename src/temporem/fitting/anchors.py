@@ -1,6 +1,6 @@
 """Explicit volumes along the latent path, from back-projection with weights in latent space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +11,24 @@ from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.fitting.frames import FrameStore
-from temporem.model.anchor_generator import AnchorGenerator
+from temporem.model.anchor_generator import AnchorGenerator, state_box
+from temporem.physics.volumes import fourier_resize
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power, wiener
+from temporem.reconstruction.cell_sums import CellSums
 
 __all__ = ["Anchored", "anchor_count", "fit_anchors"]
 
 MOST_ANCHORS = 32
-BYTES = 3 * 2**30
-"""For all sums and grids together; fewer anchors in larger boxes."""
+FEWEST_FRAMES_PER_ANCHOR = 10
 BANDWIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 1.0, 2.0)
 """Tried, relative to the spread of the states."""
 TEST_FRAMES = 400
 """Of movies left out of the volumes, to choose the bandwidth."""
+SCORED_BOX = 64
+"""The bandwidth is chosen by the frequencies of a box of this size: there is next to no signal beyond."""
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
+_FRAMES_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Anchored:
 
     generator: AnchorGenerator
     signal_power: Float[Tensor, " shells"]
-    """E|V̂|² of the volume of a state."""
+    """E|V̂|² of the volume of a state, in the shells of the generator's `state_box`."""
     bandwidth: float
     """Chosen, relative to the spread of the states."""
     scores: dict[float, float]
@@ -43,23 +47,23 @@ class Anchored:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Frames grouped around the anchors, in two halves each."""
+    """Frames grouped around the anchors."""
 
     centres: Float[Tensor, "anchors latent"]
-    halves: tuple[list[Accumulator], list[Accumulator]]
+    label: Int[Tensor, " frames"]
+    """The cell of each frame."""
 
 
-def anchor_count(box_size: int, frames: int) -> int:
-    """How many anchors fit into memory and are worth having."""
-    # Two accumulators of 12 bytes and a grid of 8 for each anchor, on half grids padded twice.
-    bytes_each = (2 * 12 + 8) * (2 * box_size) ** 3 // 2
-    return max(1, min(MOST_ANCHORS, BYTES // bytes_each, frames // 10))
+def anchor_count(frames: int) -> int:
+    """How many anchors are worth having, in any box."""
+    return max(1, min(MOST_ANCHORS, frames // FEWEST_FRAMES_PER_ANCHOR))
 
 
 def fit_anchors(
     store: FrameStore,
     z: Float[Tensor, "frames latent"],
     metric: Float[Tensor, "latent latent"],
+    consensus: Float[Tensor, "n n n"],
     mask: Float[Tensor, "n n n"],
     consensus_power: Float[Tensor, " shells"],
     seed: int,
@@ -68,31 +72,39 @@ def fit_anchors(
     """Place anchors among the states, and choose how far to average around them by movies left out.
 
     `metric` M measures a change of state by how much it changes the volume, dzᵀ M dz. Outside `mask` there is
-    solvent. The volumes have `consensus_power` where too few frames show each state to tell their own.
+    solvent. The volumes have `consensus_power` where too few frames show each state to tell their own, and
+    the consensus's frequencies beyond the generator's `state_box`.
     """
     deviation = z - z.mean(0)
     spread = float(torch.einsum("fi,ij,fj->f", deviation, metric, deviation).mean().clamp(min=0).sqrt())
     metric = metric / max(spread, 1e-6) ** 2
-    cells = _accumulate_cells(
-        store, z, metric, anchor_count(store.lattice.box_size, len(store)), seed, advance
-    )
-    first, second = cells.halves
-    power = _power(first, second, consensus_power)
-    scores = _score_bandwidths(store, z, metric, cells, power, mask, seed, advance)
+    box = state_box(store.lattice.box_size)
+    cells = _find_cells(z, metric, anchor_count(len(store)), seed)
+    count = len(cells.centres)
+    # Those of every second movie predict frames of the rest; those of all frames make the volumes.
+    half, whole = CellSums(count, min(box, SCORED_BOX)), CellSums(count, box)
+    power = _power(_summed(store, cells, half, whole, advance), consensus_power[: box // 2 + 1])
+    mask = _resized_mask(mask, box)
+    scores = _score_bandwidths(store, z, metric, cells.centres, half, power, mask, seed, advance)
     best = max(scores, key=lambda bandwidth: scores[bandwidth])
-    whole = [a + b for a, b in zip(first, second, strict=True)]
-    generator = _interpolator(cells.centres, whole, metric, best, power, mask)
+    generator = _interpolator(cells.centres, whole, metric, best, power, mask, consensus)
     return Anchored(generator, power, best, scores)
 
 
 def _power(
-    first: list[Accumulator], second: list[Accumulator], consensus_power: Float[Tensor, " shells"]
+    pairs: Iterator[tuple[Accumulator, Accumulator]], consensus_power: Float[Tensor, " shells"]
 ) -> Float[Tensor, " shells"]:
     try:
-        return signal_power(zip(first, second, strict=True), len(consensus_power))
+        return signal_power(pairs, len(consensus_power))
     except UserError:
         # The halves of all frames agreed; those of a state are too small, or no two movies share one.
         return consensus_power.cpu()
+
+
+def _resized_mask(mask: Float[Tensor, "n n n"], box: int) -> Float[Tensor, "m m m"]:
+    """The soft mask on coarser voxels."""
+    # `fourier_resize` keeps V̂, whose scale goes with the square of the box.
+    return (fourier_resize(mask, box) * (box / len(mask)) ** 2).clamp(0, 1)
 
 
 def _halves(store: FrameStore) -> Int[Tensor, " frames"]:
@@ -104,13 +116,8 @@ def _halves(store: FrameStore) -> Int[Tensor, " frames"]:
     return half
 
 
-def _accumulate_cells(
-    store: FrameStore,
-    z: Float[Tensor, "frames latent"],
-    metric: Float[Tensor, "latent latent"],
-    count: int,
-    seed: int,
-    advance: Callable[[int, str], None],
+def _find_cells(
+    z: Float[Tensor, "frames latent"], metric: Float[Tensor, "latent latent"], count: int, seed: int
 ) -> _Cells:
     # Euclidean distances in zL are those of the metric M = LLᵀ.
     values, vectors = torch.linalg.eigh(metric.double())
@@ -121,52 +128,67 @@ def _accumulate_cells(
     label = torch.from_numpy(clusters.labels_.astype(np.int64))
     # Anchors beyond the number of distinct states have no frames of their own, and stand with the first.
     homes = [cell if cell < distinct else 0 for cell in range(count)]
-    centres = torch.stack([z[label == home].mean(0) for home in homes])
-    halves: tuple[list[Accumulator], list[Accumulator]] = ([], [])
-    half = _halves(store)
-    for cell in range(count):
-        for which in (0, 1):
-            rows = ((label == cell) & (half == which)).nonzero().squeeze(-1)
-            frames = store.frames(rows)
-            halves[which].append(
-                accumulate(
-                    frames.coefficients,
-                    frames.transfer,
-                    frames.rotation,
-                    frames.rotation.new_zeros(len(rows), 2),
-                    torch.ones(store.lattice.radius + 1, device=store.device),
-                    store.lattice,
-                )
-            )
+    return _Cells(torch.stack([z[label == home].mean(0) for home in homes]), label)
+
+
+def _summed(
+    store: FrameStore,
+    cells: _Cells,
+    half: CellSums,
+    whole: CellSums,
+    advance: Callable[[int, str], None],
+) -> Iterator[tuple[Accumulator, Accumulator]]:
+    """The two halves of each cell's frames, summed; put into `half` (the first) and `whole` on the way."""
+    turn = _halves(store)
+    for cell in range(len(cells.centres)):
+        here = cells.label == cell
+        first, second = (
+            _sum_frames(store, (here & (turn == which)).nonzero().squeeze(-1), whole.box_size)
+            for which in (0, 1)
+        )
+        half.put(cell, first.cropped(half.box_size))
+        whole.put(cell, first + second)
+        yield first, second
         advance(1, "back-projection")
-    return _Cells(centres, halves)
+
+
+def _sum_frames(store: FrameStore, rows: Int[Tensor, " rows"], box: int) -> Accumulator:
+    """Frames summed, as if Fourier-cropped to this box."""
+    lattice = store.lattice.cropped(box)
+    unit = torch.ones(lattice.radius + 1, device=store.device)
+    total: Accumulator | None = None
+    for chunk in torch.split(rows, _FRAMES_AT_ONCE):
+        frames = store.frames(chunk, len(lattice))
+        centred = frames.rotation.new_zeros(len(chunk), 2)
+        sums = accumulate(frames.coefficients, frames.transfer, frames.rotation, centred, unit, lattice)
+        total = sums if total is None else total + sums
+    if total is None:
+        raise ValueError("a tensor splits into one part at least")
+    return total
 
 
 def _interpolator(
     centres: Float[Tensor, "anchors latent"],
-    cells: list[Accumulator],
+    sums: CellSums,
     metric: Float[Tensor, "latent latent"],
     bandwidth: float,
     power: Float[Tensor, " shells"],
     mask: Float[Tensor, "n n n"],
+    shared: Float[Tensor, "m m m"],
 ) -> AnchorGenerator:
     difference = centres[:, None] - centres
     squared = torch.einsum("abi,ij,abj->ab", difference, metric, difference)
     kernel = torch.exp(-0.5 * squared / bandwidth**2)
-    numerators = torch.stack([cell.numerator for cell in cells]).flatten(1)
-    denominators = torch.stack([cell.denominator for cell in cells]).flatten(1)
-    shape, box, padding = cells[0].numerator.shape, cells[0].box_size, cells[0].padding
-    volumes = []
-    for row in kernel.to(denominators):
-        numerator = torch.view_as_complex(torch.einsum("a,agp->gp", row, torch.view_as_real(numerators)))
-        total = Accumulator(numerator.reshape(shape), (row @ denominators).reshape(shape), box, padding)
-        volumes.append(wiener(total, power.to(row.device), mask.to(row.device)))
     itself = torch.eye(len(centres), dtype=torch.bool, device=squared.device)
     neighbours = squared.masked_fill(itself, torch.inf).amin(-1)
     # Between anchors, as smooth as their spacing asks for: wider would average twice.
     between = max(_NARROWEST_BETWEEN, float(neighbours.median().sqrt())) if len(centres) > 1 else 1.0
-    generator = AnchorGenerator(box, centres.shape[-1], len(centres)).to(volumes[0].device)
-    generator.place(centres, torch.stack(volumes), metric, between)
+    generator = AnchorGenerator(len(shared), centres.shape[-1], len(centres)).to(mask.device)
+    volumes = torch.empty_like(generator.volumes_at_anchors)
+    power = power[: sums.box_size // 2 + 1].to(mask.device)
+    for volume, total in zip(volumes, sums.combined(kernel), strict=True):
+        volume.copy_(wiener(total.to(mask.device), power, mask))
+    generator.place(centres, volumes, metric, between, shared)
     return generator
 
 
@@ -174,7 +196,8 @@ def _score_bandwidths(
     store: FrameStore,
     z: Float[Tensor, "frames latent"],
     metric: Float[Tensor, "latent latent"],
-    cells: _Cells,
+    centres: Float[Tensor, "anchors latent"],
+    half: CellSums,
     power: Float[Tensor, " shells"],
     mask: Float[Tensor, "n n n"],
     seed: int,
@@ -184,12 +207,13 @@ def _score_bandwidths(
     rows = _halves(store).nonzero().squeeze(-1)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:TEST_FRAMES]
     rows = rows[chosen]
-    frames = store.frames(rows)
+    lattice, mask = store.lattice.cropped(half.box_size), _resized_mask(mask, half.box_size)
+    frames = store.frames(rows, len(lattice))
     scores: dict[float, float] = {}
     for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
-        generator = _interpolator(cells.centres, cells.halves[0], metric, bandwidth, power, mask)
-        slices = generator.slices(z[rows].to(store.device), frames.rotation, store.lattice.frequency)
-        residual = (frames.coefficients - frames.transfer * slices).abs() ** 2 * store.lattice.multiplicity
+        generator = _interpolator(centres, half, metric, bandwidth, power, mask, mask)
+        slices = generator.slices(z[rows].to(store.device), frames.rotation, lattice.frequency)
+        residual = (frames.coefficients - frames.transfer * slices).abs() ** 2 * lattice.multiplicity
         scores[bandwidth] = -0.5 * float(residual.sum()) / len(rows)
         advance(1, f"bandwidth {bandwidth:g}")
         if scores[bandwidth] < max(scores.values()) and len(scores) > 2:

@@ -40,6 +40,18 @@ class HalfDisc:
         """Number of leading coefficients with |k| ≤ radius."""
         return int((self.frequency.norm(dim=-1) <= radius + 1e-6).sum())
 
+    def cropped(self, box_size: int) -> "HalfDisc":
+        """The leading coefficients, |k| < box_size / 2, as those of images Fourier-cropped to an even box."""
+        if box_size == self.box_size:
+            return self
+        radius = box_size // 2
+        count = self.count_within(radius - 1e-3)
+        kx, ky = self.frequency[:count].long().unbind(-1)
+        index = ky % box_size * (radius + 1) + kx
+        return HalfDisc(
+            box_size, radius, self.frequency[:count], self.multiplicity[:count], self.shell[:count], index
+        )
+
     def to(self, device: torch.device) -> "HalfDisc":
         """Return the same lattice with its tensors on `device`."""
         tensors = (x.to(device) for x in (self.frequency, self.multiplicity, self.shell, self.index))

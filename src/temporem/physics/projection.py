@@ -11,7 +11,15 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-__all__ = ["central_slices", "corners", "insert_slices", "project", "slice_coordinates"]
+__all__ = [
+    "add_mates",
+    "add_slices",
+    "central_slices",
+    "corners",
+    "insert_slices",
+    "project",
+    "slice_coordinates",
+]
 
 # Points interpolated at a time: bounds the memory that their eight corners take to some tens of MB.
 CHUNK = 2**17
@@ -80,19 +88,35 @@ def insert_slices(
     Raises ValueError for frequencies beyond Nyquist.
     """
     size = padding * box_size
-    _check_within_nyquist(frequency, size, padding)
     shape = (size, size, size // 2 + 1)
-    # The origin is its own mate, which `_add_mates` adds to it once more.
+    numerator, denominator = values.new_zeros(shape), weights.new_zeros(shape)
+    add_slices(numerator, denominator, values, weights, rotation, frequency, padding)
+    add_mates(numerator)
+    add_mates(denominator)
+    return numerator, denominator
+
+
+def add_slices(
+    numerator: Complex[Tensor, "m m m//2+1"],
+    denominator: Float[Tensor, "m m m//2+1"],
+    values: Complex[Tensor, "*batch coefficients"],
+    weights: Float[Tensor, "*batch coefficients"],
+    rotation: Float[Tensor, "*batch 3 3"],
+    frequency: Float[Tensor, "coefficients 2"],
+    padding: int,
+) -> None:
+    """Add slices to the grids of `insert_slices`, in place; after the last of them, `add_mates`."""
+    size = len(numerator)
+    _check_within_nyquist(frequency, size, padding)
+    # The origin is its own mate, which `add_mates` adds to it once more.
     share = torch.where((frequency == 0).all(dim=-1), 0.5, 1.0)
     rotation = rotation.reshape(-1, 3, 3)
     values, weights = (x.mul(share).reshape(-1, len(frequency)) for x in (values, weights))
-    numerator, denominator = values.new_zeros(shape).flatten(), weights.new_zeros(shape).flatten()
     for rows in _chunks(len(rotation), len(frequency)):
         index, weight, mirrored = corners(rotation[rows], frequency, size, padding)
         value = torch.where(mirrored, values[rows].conj(), values[rows])
-        numerator.index_add_(0, index.flatten(), (weight * value).flatten())
-        denominator.index_add_(0, index.flatten(), (weight * weights[rows]).flatten())
-    return _add_mates(numerator.reshape(shape)), _add_mates(denominator.reshape(shape))
+        numerator.view(-1).index_add_(0, index.flatten(), (weight * value).flatten())
+        denominator.view(-1).index_add_(0, index.flatten(), (weight * weights[rows]).flatten())
 
 
 def project(
@@ -134,6 +158,7 @@ def corners(
     frequency: Float[Tensor, "coefficients 2"],
     size: int,
     padding: int,
+    row_start: Int[Tensor, " rows"] | None = None,
 ) -> tuple[
     Int[Tensor, "8 batch coefficients"],
     Float[Tensor, "8 batch coefficients"],
@@ -142,7 +167,8 @@ def corners(
     """The eight points of a half grid (m, m, m // 2 + 1), m = `size`, around each point of each slice.
 
     Their index into the flattened grid, their trilinear weights, and whether the point's mate −k was taken:
-    it is where kx < 0, and the value there is the conjugate.
+    it is where kx < 0, and the value there is the conjugate. Where not all points of a grid are kept,
+    `row_start` says where each of its rows (kz, ky) begins.
     """
     point = padding * slice_coordinates(rotation, frequency)
     mirrored = point[..., :1] < 0
@@ -154,14 +180,15 @@ def corners(
     x, y, z = (torch.stack((i, i + 1)) for i in lower.long().unbind(-1))
     wx, wy, wz = (torch.stack((1 - f, f)) for f in fraction)
     y, z = (torch.where(i < 0, i + size, i) for i in (y, z))
-    index = ((z[:, None] * size + y)[:, :, None] * (size // 2 + 1) + x).flatten(0, 2)
+    row = z[:, None] * size + y
+    start = row * (size // 2 + 1) if row_start is None else row_start[row]
+    index = (start[:, :, None] + x).flatten(0, 2)
     weight = ((wz[:, None] * wy)[:, :, None] * wx).flatten(0, 2)
     return index, weight, mirrored.squeeze(-1)
 
 
-def _add_mates(grid: Tensor) -> Tensor:
-    """Add what fell on the mate, in the planes that hold both a point and its mate: kx = 0 and kx = m / 2."""
+def add_mates(grid: Tensor) -> None:
+    """Add in place what fell on mates, where a plane holds both a point and its mate: kx = 0 and m / 2."""
     for plane in (0, grid.shape[-1] - 1):
         mates = grid[..., plane].flip(0, 1).roll((1, 1), (0, 1)).conj()
         grid[..., plane] = grid[..., plane] + mates
-    return grid

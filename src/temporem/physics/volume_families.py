@@ -1,16 +1,20 @@
 """Many volumes cut at the same poses.
 
-Their values lie together at each grid point, so that all cost little more than one.
+Their values lie together at each grid point, so that all cost little more than one; only the points that
+slices within Nyquist can touch are kept, half of the grid.
 """
 
+import math
+from functools import lru_cache
+
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from temporem.physics.projection import corners
-from temporem.physics.volumes import gridding_correction, volume_to_fourier
+from temporem.physics.volumes import grid_radius, gridding_correction, volume_to_fourier
 
-__all__ = ["family_grid", "family_slices"]
+__all__ = ["family_grid", "family_points", "family_slices"]
 
 
 def family_grid(volumes: Float[Tensor, "volumes n n n"], padding: int) -> Float[Tensor, "points twice"]:
@@ -18,9 +22,16 @@ def family_grid(volumes: Float[Tensor, "volumes n n n"], padding: int) -> Float[
 
     The volumes are divided by `gridding_correction` here.
     """
-    corrected = volumes / gridding_correction(volumes.shape[-1], padding).to(volumes)
-    grids = volume_to_fourier(corrected, padding).flatten(1)
+    n = volumes.shape[-1]
+    corrected = volumes / gridding_correction(n, padding).to(volumes)
+    point, _ = _ball(n, padding)
+    grids = volume_to_fourier(corrected, padding).flatten(1)[:, point.to(volumes.device)]
     return torch.view_as_real(grids.T.contiguous()).flatten(1)
+
+
+def family_points(box_size: int, padding: int) -> int:
+    """How many points a `family_grid` has."""
+    return len(_ball(box_size, padding)[0])
 
 
 def family_slices(
@@ -34,9 +45,23 @@ def family_slices(
 
     Differentiable in the grid. `frequency` is (kx, ky) in cycles per box, within Nyquist.
     """
-    index, weight, mirrored = corners(rotation, frequency, padding * box_size, padding)
+    _, row_start = _ball(box_size, padding)
+    index, weight, mirrored = corners(
+        rotation, frequency, padding * box_size, padding, row_start.to(rotation.device)
+    )
     values = torch.nn.functional.embedding_bag(
         index.flatten(1).T.contiguous(), grid, per_sample_weights=weight.flatten(1).T.contiguous(), mode="sum"
     )
     slices = torch.view_as_complex(values.reshape(*mirrored.shape, -1, 2))
     return torch.where(mirrored[..., None], slices.conj(), slices)
+
+
+@lru_cache(maxsize=4)
+def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], Int[Tensor, " rows"]]:
+    """Flat indices of the points that are kept, and where each row (kz, ky) of them begins.
+
+    They are those within Nyquist and one cell around it, whose farthest corner is √3 steps away.
+    """
+    kept = grid_radius(box_size, padding) < box_size / 2 + (math.sqrt(3) + 0.01) / padding
+    counts = kept.sum(dim=-1).flatten()
+    return kept.flatten().nonzero().squeeze(-1), counts.cumsum(0) - counts

@@ -10,7 +10,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-__all__ = ["fourier_to_volume", "grid_frequency", "grid_radius", "gridding_correction", "volume_to_fourier"]
+__all__ = [
+    "fourier_resize",
+    "fourier_to_volume",
+    "grid_frequency",
+    "grid_radius",
+    "gridding_correction",
+    "volume_to_fourier",
+]
 
 CUBE = (-3, -2, -1)
 
@@ -49,8 +56,32 @@ def grid_frequency(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1
 
 def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
     """|k| of every half-grid point, in cycles per (unpadded) box."""
-    radius: Tensor = grid_frequency(box_size, padding).norm(dim=-1)
-    return radius
+    m = padding * box_size
+    whole: Tensor = (torch.fft.fftfreq(m, 1 / m) / padding).square()
+    half: Tensor = (torch.fft.rfftfreq(m, 1 / m) / padding).square()
+    return (whole[:, None, None] + whole[:, None] + half).sqrt()
+
+
+def fourier_resize(volume: Float[Tensor, "*batch n n n"], size: int) -> Float[Tensor, "*batch m m m"]:
+    """Volumes of even n brought to an even `size` by cropping or padding their transforms.
+
+    The field of view and the values of V̂ stay, and with them the slices.
+    """
+    n = volume.shape[-1]
+    if size == n:
+        return volume
+    half = min(size, n) // 2
+    kept = torch.cat((torch.arange(half), torch.arange(-half, 0))).to(volume.device)
+    core = volume_to_fourier(volume)[..., : half + 1][..., kept, :][..., kept, :, :]
+    if size < n:
+        return fourier_to_volume(core)
+    grid = core.new_zeros((*volume.shape[:-3], size, size, size // 2 + 1))
+    # The planes at the smaller box's Nyquist hold ± at once, and have no place of their own in a larger one.
+    inner = (slice(1 - half, None), slice(None, half))
+    for z in inner:
+        for y in inner:
+            grid[..., z, y, :half] = core[..., z, y, :half]
+    return fourier_to_volume(grid)
 
 
 def gridding_correction(box_size: int, padding: int = 1) -> Float[Tensor, "n n n"]:

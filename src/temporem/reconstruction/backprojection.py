@@ -8,6 +8,7 @@ are volumes.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex, Float, Int
@@ -15,11 +16,11 @@ from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.physics.lattice import HalfDisc
-from temporem.physics.projection import insert_slices
+from temporem.physics.projection import add_mates, add_slices
 from temporem.physics.shifts import phase_shift
 from temporem.physics.volumes import fourier_to_volume, grid_radius, gridding_correction
 
-__all__ = ["Accumulator", "accumulate", "back_project", "signal_power", "wiener"]
+__all__ = ["Accumulator", "accumulate", "grid_shells", "signal_power", "wiener"]
 
 CHUNK = 512
 STANDARD_ERRORS = 3.0
@@ -46,8 +47,22 @@ class Accumulator:
             self.padding,
         )
 
-    def __mul__(self, weight: float) -> "Accumulator":
-        return Accumulator(self.numerator * weight, self.denominator * weight, self.box_size, self.padding)
+    def to(self, device: torch.device) -> "Accumulator":
+        """Return the same sums on `device`."""
+        return Accumulator(
+            self.numerator.to(device), self.denominator.to(device), self.box_size, self.padding
+        )
+
+    def cropped(self, box_size: int) -> "Accumulator":
+        """The sums of the low frequencies: those of images Fourier-cropped to a smaller even box."""
+        if box_size == self.box_size:
+            return self
+        half = self.padding * box_size // 2
+        kept = torch.cat((torch.arange(half), torch.arange(-half, 0))).to(self.denominator.device)
+        numerator, denominator = (
+            x[..., : half + 1][kept][:, kept] for x in (self.numerator, self.denominator)
+        )
+        return Accumulator(numerator, denominator, box_size, self.padding)
 
 
 def accumulate(
@@ -71,7 +86,7 @@ def accumulate(
     precision = 1 / noise_variance[half_disc.shell]
     box = half_disc.box_size
     shape = (padding * box, padding * box, padding * box // 2 + 1)
-    total = Accumulator(coefficients.new_zeros(shape), precision.new_zeros(shape), box, padding)
+    numerator, denominator = coefficients.new_zeros(shape), precision.new_zeros(shape)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         values = (
@@ -86,9 +101,10 @@ def accumulate(
         if frame_weight is not None:
             values = values * frame_weight[chunk, None]
             weights = weights * frame_weight[chunk, None]
-        sums = insert_slices(values, weights, rotation[chunk], half_disc.frequency, box, padding)
-        total = total + Accumulator(*sums, box, padding)
-    return total
+        add_slices(numerator, denominator, values, weights, rotation[chunk], half_disc.frequency, padding)
+    add_mates(numerator)
+    add_mates(denominator)
+    return Accumulator(numerator, denominator, box, padding)
 
 
 def wiener(
@@ -107,8 +123,10 @@ def wiener(
     power = signal_power.to(accumulator.denominator)
     shell = grid_shells(n, padding).to(power.device)
     support = 1.0 if mask is None else float(mask.mean())
-    prior = support / (padding**3 * power[shell.clamp(max=len(power) - 1)])
-    transform = torch.where(shell < len(power), accumulator.numerator / (accumulator.denominator + prior), 0)
+    prior = support / (padding**3 * power)
+    beyond = power.new_full((max(0, int(shell.max()) + 1 - len(power)),), torch.inf)
+    floor = torch.cat((prior, beyond)).index_select(0, shell.flatten()).reshape(shell.shape)
+    transform = accumulator.numerator * (1 / (accumulator.denominator + floor))
     volume = fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(power)
     return volume if mask is None else volume * mask
 
@@ -158,34 +176,7 @@ def extrapolated(power: Float[Tensor, " shells"], reliable: int) -> Float[Tensor
     return torch.where(square < reliable**2, power, (y.mean() + slope * (square - x.mean())).exp())
 
 
-def back_project(
-    coefficients: Complex[Tensor, "frames coefficients"],
-    ctf: Float[Tensor, "frames coefficients"] | None,
-    rotation: Float[Tensor, "frames 3 3"],
-    translation_in_pixels: Float[Tensor, "frames 2"],
-    noise_variance: Float[Tensor, " shells"],
-    half_disc: HalfDisc,
-    frame_weight: Float[Tensor, " frames"] | None = None,
-    padding: int = 2,
-    signal_power: Float[Tensor, " shells"] | None = None,
-) -> Float[Tensor, "n n n"]:
-    """One volume from weighted frames (see `accumulate`), regularised by `wiener`.
-
-    Without `signal_power` it is estimated from the frames themselves, every other one against the rest.
-    """
-    weight = coefficients.real.new_ones(len(coefficients)) if frame_weight is None else frame_weight
-    odd = (weight != 0).cumsum(0) % 2 == 1
-    pose = (rotation, translation_in_pixels, noise_variance, half_disc)
-    a, b = (accumulate(coefficients, ctf, *pose, weight * half, padding) for half in (odd, ~odd))
-    power = half_set_power(a, b, len(noise_variance)) if signal_power is None else signal_power
-    return wiener(a + b, power)
-
-
-def half_set_power(a: Accumulator, b: Accumulator, shells: int) -> Float[Tensor, " shells"]:
-    """`signal_power` of a single pair."""
-    return signal_power([(a, b)], shells)
-
-
+@lru_cache(maxsize=4)
 def grid_shells(box_size: int, padding: int) -> Int[Tensor, "m m m//2+1"]:
-    """Shell of each point of the half grid: |k| in cycles per box, rounded."""
-    return grid_radius(box_size, padding).round().long()
+    """Shell of each point of the half grid: |k| in cycles per box, rounded (int32; not to be changed)."""
+    return grid_radius(box_size, padding).round().int()

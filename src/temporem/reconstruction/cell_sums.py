@@ -1,0 +1,81 @@
+"""Sums of frames in cells, kept for any number of weighted combinations.
+
+A volume along a path is a weighted sum over cells of frames. The cells' sums are kept once, and only where
+a volume has coefficients, within the ball |k| ≤ n / 2: half of the padded grid. What memory cannot hold
+lies in a temporary file and is read through from end to end.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from temporem.files import room_for
+from temporem.reconstruction.backprojection import Accumulator, grid_shells
+
+__all__ = ["CellSums"]
+
+BYTES_AT_ONCE = 2**28
+"""Of combinations made in one pass through the sums."""
+
+
+class CellSums:
+    """An `Accumulator` for each of some cells of frames."""
+
+    def __init__(self, cells: int, box_size: int, padding: int = 2) -> None:
+        self.box_size, self.padding = box_size, padding
+        self._point, self._starts = _ball(box_size, padding)
+        # Real part, imaginary part, denominator.
+        self._sums = torch.from_numpy(room_for((3, cells, len(self._point)), np.float32))
+
+    def __len__(self) -> int:
+        return self._sums.shape[1]
+
+    def put(self, cell: int, sums: Accumulator) -> None:
+        """Set a cell's sums."""
+        numerator, denominator = (x.flatten().cpu()[self._point] for x in (sums.numerator, sums.denominator))
+        self._sums[0, cell], self._sums[1, cell] = numerator.real, numerator.imag
+        self._sums[2, cell] = denominator
+
+    def combined(
+        self, weight: Float[Tensor, "volumes cells"] | Float[Tensor, "shells volumes cells"]
+    ) -> Iterator[Accumulator]:
+        """The cells' sums added with each row of weights, which may differ by shell 0 … n / 2."""
+        weight = weight.detach().cpu().float()
+        ranges = pairwise(self._starts) if weight.ndim == 3 else [(0, self._starts[-1])]
+        parts = [
+            (slice(*ends), part)
+            for ends, part in zip(ranges, weight.reshape(-1, *weight.shape[-2:]), strict=True)
+        ]
+        at_once = max(1, BYTES_AT_ONCE // (12 * len(self._point)))
+        for start in range(0, weight.shape[-2], at_once):
+            volumes = slice(start, start + at_once)
+            rows = parts[0][1][volumes]
+            total = torch.empty(3, len(rows), len(self._point))
+            for points, part in parts:
+                for kind in range(3):
+                    total[kind, :, points] = part[volumes] @ self._sums[kind, :, points]
+            for real, imaginary, denominator in total.unbind(1):
+                yield self._on_the_grid(real, imaginary, denominator)
+
+    def _on_the_grid(self, real: Tensor, imaginary: Tensor, denominator: Tensor) -> Accumulator:
+        size = self.padding * self.box_size
+        shape = (size, size, size // 2 + 1)
+        grids = torch.zeros(shape, dtype=torch.complex64), torch.zeros(shape)
+        for grid, values in zip(grids, (torch.complex(real, imaginary), denominator), strict=True):
+            grid.view(-1)[self._point] = values
+        return Accumulator(*grids, self.box_size, self.padding)
+
+
+@lru_cache(maxsize=4)
+def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], list[int]]:
+    """Flat indices of the half grid's points in shells 0 … n / 2, shell by shell, and where each begins."""
+    shell = grid_shells(box_size, padding).flatten()
+    inside = (shell <= box_size // 2).nonzero().squeeze(-1)
+    point = inside[shell[inside].argsort(stable=True)]
+    counts = torch.bincount(shell[inside])
+    return point, [0, *counts.cumsum(0).tolist()]
