@@ -79,7 +79,7 @@ class ImagesOfOneState:
 
 
 def pooled_scores(run: Run, truth: Truth, scorer: Scorer, seed: int = 0) -> Scores:
-    """Score a back-projection for each of five states along the path; each stands under an image that shows it.
+    """Score a back-projection for each of five states along the path, under an image that shows the state.
 
     Raises UserError where it is not known how the movies were made.
     """
