@@ -61,4 +61,5 @@ def log_predictive(
     factor = torch.linalg.cholesky(identity + root.mT @ matrix @ root)
     whitened = torch.linalg.solve_triangular(factor, root.mT @ unexplained[..., None], upper=False)[..., 0]
     log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return at_mean + 0.5 * (whitened.square().sum(-1) - log_determinant)
+    around: Tensor = 0.5 * (whitened.square().sum(-1) - log_determinant)
+    return at_mean + around

@@ -1,0 +1,132 @@
+"""Frames foretold by any generator and any encoder, scored against the noise model."""
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.held_out.score import HeldOutScore, over_movies
+from temporem.model.batches import FrameBatch, MovieBatch
+from temporem.model.generators import Generator
+from temporem.model.methods import DynamicalModel
+from temporem.physics.lattice import HalfDisc
+from temporem.physics.projection import central_slices
+from temporem.physics.volumes import gridding_correction, volume_to_fourier
+
+__all__ = ["foretell_coefficients", "foretell_frames", "gain", "only_known", "score_volumes", "still_slices"]
+
+FRAMES_AT_ONCE = 200
+TURNS = 5
+"""A movie's frames are left out in so many turns, every fifth at a time: neighbours always stay."""
+_PADDING = 2
+
+
+def still_slices(
+    volume: Float[Tensor, "n n n"],
+    rotation: Float[Tensor, "frames 3 3"],
+    frequency: Float[Tensor, "coefficients 2"],
+) -> Complex[Tensor, "frames coefficients"]:
+    """Central slices of one volume for all frames: what every score is compared with."""
+    corrected = volume / gridding_correction(len(volume), _PADDING).to(volume)
+    return central_slices(volume_to_fourier(corrected, _PADDING), rotation, frequency, _PADDING)
+
+
+def gain(
+    frames: FrameBatch,
+    slices: Complex[Tensor, "frames coefficients"],
+    still: Complex[Tensor, "frames coefficients"],
+    lattice: HalfDisc,
+    scored: Bool[Tensor, "#frames #coefficients"] | None = None,
+) -> Float[Tensor, " frames"]:
+    """Log likelihood of frames whose slices are given, above that of the `still` ones; in nats.
+
+    Coefficients are whitened: ½ |X − transfer · slice|² with the multiplicity of the half-disc, over the
+    `scored` ones or all.
+    """
+    better = (frames.coefficients - frames.transfer * still).abs().square()
+    better = better - (frames.coefficients - frames.transfer * slices).abs().square()
+    if scored is not None:
+        better = better * scored
+    return 0.5 * (better * lattice.multiplicity).sum(-1)
+
+
+@torch.no_grad()
+def score_volumes(
+    generator: Generator,
+    z: Float[Tensor, "frames latent"],
+    still: Float[Tensor, "n n n"],
+    store: FrameStore,
+) -> HeldOutScore:
+    """Score all frames of a store at states z, in order of its rows, above the volume `still`.
+
+    Held out are these frames only if neither the volumes nor their states come from them.
+    """
+    scores = torch.zeros(len(store))
+    movie = torch.zeros(len(store), dtype=torch.long)
+    for index, rows in enumerate(store.movie_rows):
+        movie[torch.from_numpy(rows)] = index
+    frequency = store.lattice.frequency
+    for rows in torch.split(torch.arange(len(store)), FRAMES_AT_ONCE):
+        frames = store.frames(rows)
+        slices = generator.slices(z[rows].to(store.device), frames.rotation, frequency)
+        standing = still_slices(still, frames.rotation, frequency)
+        scores[rows] = gain(frames, slices, standing, store.lattice).cpu()
+    return over_movies(scores, movie)
+
+
+def only_known(frames: FrameBatch, known: Bool[Tensor, "frames #coefficients"]) -> FrameBatch:
+    """Frames that tell nothing but the known coefficients: the others are zero, and so is their transfer."""
+    return FrameBatch(frames.coefficients * known, frames.transfer * known, frames.rotation)
+
+
+@torch.no_grad()
+def foretell_frames(
+    model: DynamicalModel, store: FrameStore, batch: MovieBatch, still: Float[Tensor, "n n n"]
+) -> Float[Tensor, " frames"]:
+    """Gain of each frame at the state that an encoder with time infers from the other frames of its movie."""
+    frames = store.frames(batch.rows)
+    place = batch.mask.cumsum(-1)[batch.mask] % TURNS
+    z = torch.zeros(len(place), model.generator.latent_dim, device=store.device)
+    for turn in range(TURNS):
+        left_out = place == turn
+        others = only_known(frames, ~left_out[:, None])
+        z[left_out] = _states(model, others, batch, store.lattice)[left_out]
+    return _gain_at(model, frames, z, still, store.lattice, None)
+
+
+@torch.no_grad()
+def foretell_coefficients(
+    model: DynamicalModel,
+    store: FrameStore,
+    batch: MovieBatch,
+    still: Float[Tensor, "n n n"],
+    generator: torch.Generator,
+) -> Float[Tensor, " frames"]:
+    """Gain of a random half of each frame's coefficients, the states inferred from the other halves.
+
+    Any encoder can do that, so methods without time are compared by it.
+    """
+    frames = store.frames(batch.rows)
+    known = torch.rand(frames.transfer.shape, generator=generator).to(store.device) < 0.5
+    z = _states(model, only_known(frames, known), batch, store.lattice)
+    return _gain_at(model, frames, z, still, store.lattice, ~known)
+
+
+def _states(
+    model: DynamicalModel, frames: FrameBatch, batch: MovieBatch, lattice: HalfDisc
+) -> Float[Tensor, "frames latent"]:
+    zero = torch.zeros((*batch.mask.shape, model.generator.latent_dim), device=batch.mask.device)
+    return model.infer(frames, batch, lattice, zero).z[batch.mask]
+
+
+def _gain_at(
+    model: DynamicalModel,
+    frames: FrameBatch,
+    z: Float[Tensor, "frames latent"],
+    still: Float[Tensor, "n n n"],
+    lattice: HalfDisc,
+    scored: Bool[Tensor, "frames coefficients"] | None,
+) -> Float[Tensor, " frames"]:
+    slices = model.generator.slices(z, frames.rotation, lattice.frequency)
+    standing = still_slices(still, frames.rotation, lattice.frequency)
+    return gain(frames, slices, standing, lattice, scored)

@@ -1,0 +1,66 @@
+"""What held-out scores say, in sentences."""
+
+from typing import Any
+
+from temporem.fitting.held_out.score import HeldOutScore
+from temporem.fitting.held_out.subspace import SubspaceScores
+
+__all__ = ["held_out_facts", "motion_sentence", "time_sentence", "volumes_sentence"]
+
+
+def motion_sentence(scores: SubspaceScores) -> str:
+    """Whether volumes that change foretell frames better than one volume does."""
+    best = scores.best
+    score = scores.by_dimension[best]
+    if score.is_positive:
+        components = "1 component foretells" if best == 1 else f"{best} components foretell"
+        return f"Motion found: {components} frames of other movies better than one volume does, by {score}."
+    return (
+        "No motion found: volumes that change foretell frames of other movies no better than one volume does"
+        f" ({score})."
+    )
+
+
+def time_sentence(scores: SubspaceScores) -> str:
+    """Whether a frame's neighbours tell of its state; empty where nothing moves."""
+    if not scores.by_dimension[scores.best].is_positive:
+        return ""
+    score = scores.time[scores.best]
+    if score.is_positive:
+        return f"Time helps: knowing the other frames of a movie foretells a frame better, by {score}."
+    return f"Time does not help: the other frames of a movie tell nothing of a frame's state ({score})."
+
+
+def volumes_sentence(score: HeldOutScore) -> str:
+    """The score of the volumes themselves."""
+    return (
+        "Held-out frames, from volumes of half of the movies and the other frames of their own: better than"
+        f" the consensus by {score}."
+        if score.nats_per_frame > 0
+        else "Held-out frames, from volumes of half of the movies and the other frames of their own: no better"
+        f" than the consensus ({score})."
+    )
+
+
+def held_out_facts(scores: SubspaceScores, volumes: HeldOutScore | None) -> dict[str, Any]:
+    """All of it, as JSON holds it."""
+    facts: dict[str, Any] = {
+        "motion_found": scores.by_dimension[scores.best].is_positive,
+        "motion": motion_sentence(scores),
+        "time": time_sentence(scores),
+        "best_latent_dim": scores.best,
+        "by_latent_dim": {str(d): _facts(score) for d, score in scores.by_dimension.items()},
+        "gain_of_time": {str(d): _facts(score) for d, score in scores.time.items()},
+    }
+    if volumes is not None:
+        facts |= {"volumes": volumes_sentence(volumes), "volumes_score": _facts(volumes)}
+    return facts
+
+
+def _facts(score: HeldOutScore) -> dict[str, float | int]:
+    return {
+        "nats_per_frame": score.nats_per_frame,
+        "standard_error": score.standard_error,
+        "frames": score.frames,
+        "movies": score.movies,
+    }

@@ -1,0 +1,83 @@
+"""Choosing without a truth: what moves is found to move, what stands still to stand still."""
+
+import math
+
+import pytest
+import torch
+from blob_movies import blob_store, silent, swinging
+from torch import Tensor
+
+from temporem.fitting.consensus import find_consensus
+from temporem.fitting.held_out.score import HeldOutScore, over_movies
+from temporem.fitting.held_out.subspace import STEPS, SubspaceScores, score_subspaces
+from temporem.fitting.held_out.verdict import held_out_facts, motion_sentence, time_sentence
+
+MOVIES, FRAMES = 24, 8
+
+
+def scores_of(state: Tensor, snr: float) -> SubspaceScores:
+    store = blob_store(state, snr=snr)
+    generator = torch.Generator().manual_seed(0)
+    return score_subspaces(store, find_consensus(store).volume, (1, 2, 4), generator, silent)
+
+
+def drifting() -> Tensor:
+    """There and back in 32 frames, from a phase of each movie's own."""
+    phase = torch.linspace(0, 2 * math.pi, MOVIES + 1)[:-1, None]
+    return 0.5 + 0.5 * torch.sin(phase + torch.arange(FRAMES) * 2 * math.pi / 32)
+
+
+def test_motion_is_found_and_neighbours_tell_of_it() -> None:
+    scores = scores_of(drifting(), snr=0.5)
+    assert motion_sentence(scores).startswith("Motion found: ")
+    assert time_sentence(scores).startswith("Time helps: ")
+    facts = held_out_facts(scores, None)
+    assert facts["motion_found"] is True
+    assert facts["by_latent_dim"]["1"]["movies"] == MOVIES
+    assert facts["by_latent_dim"]["1"]["frames"] == MOVIES * FRAMES
+
+
+def test_states_in_random_order_are_motion_without_time() -> None:
+    order = torch.randperm(MOVIES * FRAMES, generator=torch.Generator().manual_seed(0))
+    scores = scores_of(drifting().flatten()[order].reshape(MOVIES, FRAMES), snr=0.5)
+    assert motion_sentence(scores).startswith("Motion found: ")
+    assert time_sentence(scores).startswith("Time does not help: ")
+
+
+@pytest.mark.parametrize("snr", [0.1, 0.5, 2.0])
+def test_no_motion_is_found_where_there_is_none(snr: float) -> None:
+    scores = scores_of(torch.full((MOVIES, FRAMES), 0.3), snr)
+    assert motion_sentence(scores).startswith("No motion found: ")
+    assert time_sentence(scores) == ""
+    assert held_out_facts(scores, None)["motion_found"] is False
+
+
+def test_the_fewest_components_within_an_error_of_the_best_are_taken() -> None:
+    nats = {
+        1: [0.0, 0.2, 0.1, 0.3],
+        2: [1.0, 1.1, 1.3, 1.2],
+        4: [1.1, 1.0, 1.25, 1.3],
+        8: [0.9, 1.0, 1.1, 1.0],
+    }
+    highest = torch.tensor(nats[4])
+
+    def scored(values: Tensor) -> HeldOutScore:
+        return over_movies(values, torch.arange(4))
+
+    scores = SubspaceScores(
+        {d: scored(torch.tensor(x)) for d, x in nats.items()},
+        {d: scored(highest - torch.tensor(x)) for d, x in nats.items()},
+        {d: scored(torch.tensor(x)) for d, x in nats.items()},
+    )
+    assert scores.best == 2
+
+
+def test_each_epoch_is_told() -> None:
+    store = blob_store(swinging(4, 3))
+    told = []
+    generator = torch.Generator().manual_seed(0)
+    scores = score_subspaces(
+        store, find_consensus(store).volume, (1,), generator, lambda count, _: told.append(count)
+    )
+    assert sum(told) == STEPS
+    assert math.isfinite(scores.by_dimension[1].standard_error)
