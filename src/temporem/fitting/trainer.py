@@ -20,6 +20,8 @@ __all__ = ["Trainer"]
 
 LARGEST_GRADIENT = 10.0
 """Norm at which the gradient of the loss per frame is clipped."""
+POINTS_PER_STEP = 2**18
+"""Coefficients of all frames in a step, at most: the generator keeps some 8 kB of each until the gradient."""
 ENCODER_RATE = 0.3
 """Learning rate of encoder and prior relative to the generator's: they start near their answer."""
 
@@ -82,7 +84,7 @@ class Trainer:
         self.model.train()
         for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
             frames = self.store.frames(batch.rows)
-            chosen = self._choose_coefficients()
+            chosen = self._choose_coefficients(len(batch.rows))
             noise = torch.randn((*batch.mask.shape, self.options.latent_dim), generator=self.generator).to(
                 self.store.device
             )
@@ -104,9 +106,11 @@ class Trainer:
             "kl": divergence,
         }
 
-    def _choose_coefficients(self) -> Tensor:
+    def _choose_coefficients(self, frames: int) -> Tensor:
         count = len(self.store.lattice)
-        wanted = max(1, round(self.options.coefficients_per_step * count))
+        # A movie is never divided: of a long one in a large box, a step looks at fewer coefficients.
+        most = POINTS_PER_STEP // frames
+        wanted = max(1, min(most, round(self.options.coefficients_per_step * count)))
         chosen = torch.randperm(count, generator=self.generator)[:wanted]
         return chosen.sort().values.to(self.store.device)
 
