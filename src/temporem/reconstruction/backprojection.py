@@ -144,16 +144,17 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
     """
     common, information, power_a, power_b, points = torch.zeros(5, shells, dtype=torch.float64)
     for a, b in halves:
-        shell = grid_shells(a.box_size, a.padding).to(a.denominator.device)
-        inside = shell < shells
+        # What lies beyond the shells asked for is counted in one more, and left out.
+        shell = grid_shells(a.box_size, a.padding).to(a.denominator.device).clamp(max=shells).flatten()
+        parts_a, parts_b = (torch.view_as_real(x.numerator) for x in (a, b))
         for total, value in (
-            (common, (a.numerator * b.numerator.conj()).real),
+            (common, (parts_a * parts_b).sum(-1)),
             (information, a.denominator * b.denominator),
-            (power_a, a.numerator.abs() ** 2),
-            (power_b, b.numerator.abs() ** 2),
+            (power_a, parts_a.square().sum(-1)),
+            (power_b, parts_b.square().sum(-1)),
             (points, torch.ones_like(a.denominator)),
         ):
-            total += torch.bincount(shell[inside], value[inside].double(), shells).cpu()
+            total += torch.bincount(shell, value.flatten().double(), shells + 1)[:shells].cpu()
     tiny = torch.finfo(torch.float64).tiny
     correlation = common / (power_a * power_b).sqrt().clamp(min=tiny)
     standard_error = (NOISE_CORRELATION / (2 * points)).sqrt()
