@@ -63,8 +63,8 @@ def score_volumes(
     """
     scores = torch.zeros(len(store))
     movie = torch.zeros(len(store), dtype=torch.long)
-    for index, rows in enumerate(store.movie_rows):
-        movie[torch.from_numpy(rows)] = index
+    for index, of_movie in enumerate(store.movie_rows):
+        movie[torch.from_numpy(of_movie)] = index
     frequency = store.lattice.frequency
     for rows in torch.split(torch.arange(len(store)), FRAMES_AT_ONCE):
         frames = store.frames(rows)

@@ -32,7 +32,7 @@ class HeldOutScore:
 
 def over_movies(nats: Float[Tensor, " frames"], movie: Int[Tensor, " frames"]) -> HeldOutScore:
     """Mean of the frames, and its standard error as that of a ratio of sums over movies."""
-    _, index = movie.unique(return_inverse=True)
+    _, index = torch.unique(movie, return_inverse=True)
     movies = int(index.max()) + 1
     mean = nats.double().mean()
     deviation = torch.zeros(movies, dtype=torch.float64).index_add(0, index, nats.double() - mean)

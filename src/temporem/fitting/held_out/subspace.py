@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.held_out.leaving_out import leave_each_out, log_predictive
+from temporem.fitting.held_out.leaving_out import LeftOut, leave_each_out, log_predictive
 from temporem.fitting.held_out.score import HeldOutScore, over_movies
 from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
@@ -17,10 +17,9 @@ from temporem.fitting.subspace_fit import (
     start_subspace,
     subspace_radius,
 )
-from temporem.model.batches import MovieBatch
 from temporem.model.subspace import FrameInformation, LinearSubspace
 
-__all__ = ["CANDIDATES", "FEWEST_MOVIES", "STEPS", "SubspaceScores", "score_subspaces"]
+__all__ = ["CANDIDATES", "FEWEST_MOVIES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_subspaces"]
 
 CANDIDATES = (1, 2, 3, 4, 6, 8)
 """Numbers of components compared."""
@@ -31,6 +30,38 @@ FIRST_EPOCHS, FIRST_RATE = 12, 0.1
 TIMED_EPOCHS, TIMED_RATE = 6, 0.04
 STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS)
 FRAMES_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A subspace fitted to some movies, and what the frames of others tell in it."""
+
+    fitted: FrameStore
+    scored: FrameStore
+    subspace: LinearSubspace
+    """Its components in order: the first d of them stand for a fit of d."""
+    relaxation_time: Float[Tensor, " latent"]
+    told: FrameInformation
+    """Of the scored frames, movie by movie."""
+
+    def first(self, components: int) -> LinearSubspace:
+        """V₀ and the first components alone."""
+        part = LinearSubspace(self.subspace.box_size, components, self.subspace.radius)
+        part.requires_grad_(False).to(self.subspace.parts.device)
+        part.parts.copy_(self.subspace.parts.detach()[: components + 1])
+        return part
+
+    def left_out(self, components: int, timed: bool = True) -> LeftOut:
+        """States of the scored frames from the other frames of their movies, movie by movie."""
+        batch = self.scored.movies(torch.arange(len(self.scored.movie_rows)))
+        time = self.relaxation_time[:components] if timed else None
+        return leave_each_out(*self.natural(components), batch, time)
+
+    def natural(
+        self, components: int
+    ) -> tuple[Float[Tensor, "frames latent latent"], Float[Tensor, "frames latent"]]:
+        """H and b of the first components."""
+        return self.told.matrix[:, :components, :components], self.told.vector[:, :components]
 
 
 @dataclass(frozen=True)
@@ -50,73 +81,67 @@ class SubspaceScores:
         return min(d for d, below in self.below_best.items() if below.nats_per_frame <= below.standard_error)
 
 
-def score_subspaces(
-    store: FrameStore,
-    consensus: Float[Tensor, "n n n"],
-    candidates: Sequence[int],
-    generator: torch.Generator,
-    advance: Callable[[int, str], None],
-) -> SubspaceScores:
-    """Fit the subspace on every second movie, foretell the frames of the others; and the other way round.
-
-    One fit of the most components serves all numbers of them: the first d stand for a fit of d.
-    `advance` is told of each of `STEPS` epochs.
-
-    Raises UserError where numbers are lost to overflow.
-    """
-    movies = range(len(store.movie_rows))
-    timed: dict[int, list[Tensor]] = {d: [] for d in candidates}
-    lone: dict[int, list[Tensor]] = {d: [] for d in candidates}
-    movie: list[Tensor] = []
-    for turn in (0, 1):
-        fitted = _fit(store.only(movies[turn::2]), consensus, max(candidates), generator, advance)
-        subspace, relaxation_time = fitted
-        others = movies[1 - turn :: 2]
-        batch = store.movies(torch.tensor(others))
-        told = _information(subspace, store, batch.rows)
-        for d in candidates:
-            matrix, vector = told.matrix[:, :d, :d], told.vector[:, :d]
-            for time, scores in ((relaxation_time[:d], timed), (None, lone)):
-                states = leave_each_out(matrix, vector, batch, time)
-                scores[d].append(log_predictive(states, matrix, vector))
-        movie.append(_movie(batch, others))
-    index = torch.cat(movie)
-    nats = {d: torch.cat(scores) for d, scores in timed.items()}
-    highest = max(nats.values(), key=lambda scores: float(scores.mean()))
-    return SubspaceScores(
-        {d: over_movies(scores, index) for d, scores in nats.items()},
-        {d: over_movies(highest - scores, index) for d, scores in nats.items()},
-        {d: over_movies(scores - torch.cat(lone[d]), index) for d, scores in nats.items()},
-    )
-
-
-def _fit(
+def fit_folds(
     store: FrameStore,
     consensus: Float[Tensor, "n n n"],
     components: int,
     generator: torch.Generator,
     advance: Callable[[int, str], None],
-) -> tuple[LinearSubspace, Float[Tensor, " latent"]]:
-    box = store.lattice.box_size
-    subspace = LinearSubspace(box, components, subspace_radius(box, store.pixel_size_in_angstroms))
-    subspace.to(store.device)
+) -> tuple[Fold, Fold]:
+    """Fit every second movie and keep the others for scoring; and the other way round.
+
+    `advance` is told of each of `STEPS` epochs.
+
+    Raises UserError where numbers are lost to overflow.
+    """
+    first, second = (store.only(range(turn, len(store.movie_rows), 2)) for turn in (0, 1))
+    return (
+        _fit_fold(first, second, consensus, components, generator, advance),
+        _fit_fold(second, first, consensus, components, generator, advance),
+    )
+
+
+def score_subspaces(folds: Sequence[Fold], candidates: Sequence[int]) -> SubspaceScores:
+    """Foretell each fold's scored frames from the other frames of their movies."""
+    nats = {d: torch.cat([_foretold(fold, d, timed=True) for fold in folds]) for d in candidates}
+    lone = {d: torch.cat([_foretold(fold, d, timed=False) for fold in folds]) for d in candidates}
+    movie = torch.cat([_movie(fold.scored) * len(folds) + turn for turn, fold in enumerate(folds)])
+    highest = max(nats.values(), key=lambda scores: float(scores.mean()))
+    return SubspaceScores(
+        {d: over_movies(scores, movie) for d, scores in nats.items()},
+        {d: over_movies(highest - scores, movie) for d, scores in nats.items()},
+        {d: over_movies(scores - lone[d], movie) for d, scores in nats.items()},
+    )
+
+
+def _fit_fold(
+    fitted: FrameStore,
+    scored: FrameStore,
+    consensus: Float[Tensor, "n n n"],
+    components: int,
+    generator: torch.Generator,
+    advance: Callable[[int, str], None],
+) -> Fold:
+    box = fitted.lattice.box_size
+    subspace = LinearSubspace(box, components, subspace_radius(box, fitted.pixel_size_in_angstroms))
+    subspace.to(fitted.device)
 
     def told(loss: float) -> None:
         advance(1, f"−log likelihood {loss:.1f}")
 
     start_subspace(subspace, consensus, generator)
-    fit_subspace(subspace, store, None, FIRST_EPOCHS, FIRST_RATE, generator, told)
+    fit_subspace(subspace, fitted, None, FIRST_EPOCHS, FIRST_RATE, generator, told)
     order_components(subspace)
-    start = torch.full((components,), START_RELAXATION_TIME, device=store.device)
-    found = fit_subspace(subspace, store, start, TIMED_EPOCHS, TIMED_RATE, generator, told)
-    return subspace, start if found is None else found
+    start = torch.full((components,), START_RELAXATION_TIME, device=fitted.device)
+    found = fit_subspace(subspace, fitted, start, TIMED_EPOCHS, TIMED_RATE, generator, told)
+    return Fold(fitted, scored, subspace, start if found is None else found, _told(subspace, scored))
 
 
 @torch.no_grad()
-def _information(
-    subspace: LinearSubspace, store: FrameStore, rows: Int[Tensor, " frames"]
-) -> FrameInformation:
+def _told(subspace: LinearSubspace, store: FrameStore) -> FrameInformation:
+    """What a store's frames tell, movie by movie."""
     parts = []
+    rows = torch.cat([torch.from_numpy(rows) for rows in store.movie_rows])
     for chunk in torch.split(rows, FRAMES_AT_ONCE):
         frames = store.frames(chunk, subspace.coefficients_used(store.lattice))
         parts.append(
@@ -129,6 +154,11 @@ def _information(
     )
 
 
-def _movie(batch: MovieBatch, movies: Sequence[int]) -> Int[Tensor, " frames"]:
-    """The movie of each frame of a batch."""
-    return torch.tensor(movies)[batch.mask.cpu().nonzero()[:, 0]]
+def _foretold(fold: Fold, components: int, timed: bool) -> Float[Tensor, " frames"]:
+    matrix, vector = fold.natural(components)
+    return log_predictive(fold.left_out(components, timed), matrix, vector)
+
+
+def _movie(store: FrameStore) -> Int[Tensor, " frames"]:
+    """The movie of each frame, movie by movie."""
+    return torch.cat([torch.full((len(rows),), index) for index, rows in enumerate(store.movie_rows)])

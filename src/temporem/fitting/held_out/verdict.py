@@ -33,13 +33,10 @@ def time_sentence(scores: SubspaceScores) -> str:
 
 def volumes_sentence(score: HeldOutScore) -> str:
     """The score of the volumes themselves."""
-    return (
-        "Held-out frames, from volumes of half of the movies and the other frames of their own: better than"
-        f" the consensus by {score}."
-        if score.nats_per_frame > 0
-        else "Held-out frames, from volumes of half of the movies and the other frames of their own: no better"
-        f" than the consensus ({score})."
-    )
+    how = "Held-out frames, foretold by volumes of half of the movies and by the other frames of their own"
+    if score.is_positive:
+        return f"{how}: better than by the consensus, by {score}."
+    return f"{how}: no better than by the consensus ({score})."
 
 
 def held_out_facts(scores: SubspaceScores, volumes: HeldOutScore | None) -> dict[str, Any]:
