@@ -19,6 +19,7 @@ VERBS = {
     "evaluate": "compare a run with the truth of simulated movies",
     "compare": "compare evaluated runs with each other",
     "reproduce": "compute and draw the figures of the paper",
+    "kinetics": "find states along the latents, their dwell times and rates",
     "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
 }
 

@@ -16,6 +16,7 @@ from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
 from temporem.report.manifold_section import manifold_part
+from temporem.report.kinetics_figures import kinetics_section
 from temporem.report.page import definitions, picture, section, table, write_page
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
 from temporem.report.scene import scene_of
@@ -38,7 +39,10 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts = [_heading(run, config, latents)]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
-    parts += [_volumes(run, latents), _latents(latents, time_label(config)), _fit(run)]
+    parts += [_volumes(run, latents), _latents(latents, time_label(config))]
+    if (run.path / "kinetics" / "kinetics.json").exists():
+        parts.append(kinetics_section(run.path / "kinetics"))
+    parts.append(_fit(run))
     settings = f"<details><summary>All of config.json</summary>{definitions(flat(config))}</details>"
     parts.append(section("Settings", settings))
     path = run.path / "report.html"

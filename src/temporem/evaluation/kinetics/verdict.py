@@ -1,0 +1,79 @@
+"""What the movies can and cannot tell of the kinetics, in sentences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from temporem.evaluation.kinetics.implied_timescales import LagTest
+from temporem.evaluation.kinetics.rates import Rates
+
+__all__ = ["doubts", "plateau"]
+
+FEWEST_TRANSITIONS = 10
+CERTAIN = 0.9
+
+
+def plateau(tests: Sequence[LagTest]) -> LagTest | None:
+    """The shortest lag whose time scale all longer lags agree with, within their intervals; the longest lag
+    of all is no plateau."""
+    for index, test in enumerate(tests[:-1]):
+        later = tests[index + 1 :]
+        if all(x.low <= test.time_scale <= x.high or test.low <= x.time_scale <= test.high for x in later):
+            return test
+    return None
+
+
+def doubts(
+    rates: Rates,
+    tests: Sequence[LagTest],
+    certainty: npt.NDArray[np.float64],
+    movie_time: float,
+    unit: str,
+    most_states: int | None,
+) -> list[str]:
+    """Reasons not to believe the figures, empty where there is none.
+
+    `certainty` (states,): mean probability of a frame's state where it is the likeliest. `movie_time`: from
+    the first to the last frame of the median movie.
+    """
+    count = len(certainty)
+    if count == 1:
+        return [
+            "One state explains the movies as well as several: either nothing switches, or what changes is "
+            "continuous, or the noise hides it; there are no rates to report."
+        ]
+    said = []
+    if count == most_states:
+        said.append(
+            f"The largest number of states tried, {count}, fits best: the motion is likely continuous, and "
+            "its states are places along it."
+        )
+    slowest, (_, longest) = rates.relaxation_time, rates.relaxation_time_interval
+    if not slowest < movie_time / 2:
+        said.append(
+            f"The movies are too short for the slowest change: its relaxation time is {slowest:.3g} {unit} "
+            f"(up to {longest:.3g}), and the median movie spans {movie_time:.3g} {unit}; the rates come from "
+            "counting rare changes over many movies, and hold only if all molecules are alike."
+        )
+    seen = rates.expected_transitions
+    rare = int((seen[~np.eye(count, dtype=bool)] < FEWEST_TRANSITIONS).sum())
+    if rare:
+        said.append(
+            f"{rare} of {count * (count - 1)} kinds of transition are seen fewer than {FEWEST_TRANSITIONS} "
+            "times: their rates are guesses."
+        )
+    vague = [str(i + 1) for i in np.flatnonzero(certainty < CERTAIN)]
+    if vague:
+        said.append(
+            f"Frames of state {', '.join(vague)} are told from the others with less than {CERTAIN:.0%} "
+            "certainty: the states overlap, as they do where the motion is continuous."
+        )
+    if len(tests) < 2:
+        said.append("The movies are too short for a lag-time test: whether the states are Markovian is open.")
+    elif plateau(tests) is None:
+        said.append(
+            "The implied time scale keeps changing with the lag time: the frames are not Markovian at any "
+            "lag that the movies allow, so the slowest change is likely slower than stated."
+        )
+    return said
