@@ -37,8 +37,6 @@ class Anchored:
     """What the back-projection found."""
 
     generator: AnchorGenerator
-    signal_power: Float[Tensor, " shells"]
-    """E|V̂|² of the volume of a state, in the shells of the generator's `state_box`."""
     bandwidth: float
     """Chosen, relative to the spread of the states."""
     scores: dict[float, float]
@@ -89,7 +87,7 @@ def fit_anchors(
     scores = _score_bandwidths(store, cells, metric, half, power, mask, seed, advance)
     best = max(scores, key=lambda bandwidth: scores[bandwidth])
     generator = _interpolator(cells.centres, whole, metric, best, power, mask, consensus)
-    return Anchored(generator, power, best, scores)
+    return Anchored(generator, best, scores)
 
 
 def _power(
