@@ -86,7 +86,12 @@ def compare_runs(
         "pixel_size_in_angstroms": first["pixel_size_in_angstroms"],
         "masks": list(first["masks"]),
         "runs": {
-            name: {"evaluation": str(evaluations[name].path), **figures_of(arm, bootstrap)}
+            name: {
+                "evaluation": str(evaluations[name].path),
+                **figures_of(arm, bootstrap),
+                # Of all images, as the evaluation has them; another program's scores may come without.
+                "latents": evaluations[name].summary.get("latent_manifold"),
+            }
             for name, arm in arms.items()
         },
         "improvement": {

@@ -52,7 +52,7 @@ def curves_figure(fsc: pd.DataFrame) -> Figure:
             axis.fill_between(frequency, low, high, color=colour, alpha=0.15, linewidth=0)
             axis.plot(frequency, part["fsc"], color=colour, linewidth=1.8, label=run)
         axis.axhline(0.5, color=COLOURS[7], linewidth=0.8, linestyle=":")
-        axis.set(title=mask, xlim=(0, None), ylim=(-0.05, 1.02))
+        axis.set(title=mask, xlim=(0, None), ylim=(-0.15, 1.02))
         show_resolution(axis)
     axes[0].set_ylabel("FSC with the truth")
     axes[0].legend(fontsize=8, loc="lower left")

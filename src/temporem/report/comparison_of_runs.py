@@ -50,6 +50,7 @@ def body(summary: dict[str, Any], figures: dict[str, Figure]) -> str:
                 inline_svg(figures["improvement"], "Histograms of the improvement factor"),
             ),
             section("PSNR and SSIM, after a low-pass", quality_table(summary)),
+            latents_section(summary),
             section(
                 "Every frame",
                 inline_svg(figures["resolution"], "Resolution of every frame against its true state"),
@@ -112,6 +113,32 @@ def quality_table(summary: dict[str, Any]) -> str:
             row.append("" if gains is None else told(gains[quality]["difference"], digits))
         rows.append(row)
     return table(["", "PSNR (dB)", "difference", "SSIM", "difference"], rows)
+
+
+def latents_section(summary: dict[str, Any]) -> str:
+    """What each run's latents know of the truth; nothing where no run has any."""
+    columns = {
+        "first axis": ("leading_axis_spearman", "{:.3f}"),
+        "along the bend": ("ordering_spearman", "{:.3f}"),
+        "silhouette": ("silhouette", "{:.3f}"),
+        "right category": ("category_accuracy", "{:.1%}"),
+        "step": ("step_ratio", "{:.2f}"),
+    }
+    rows = []
+    for name, figures in summary["runs"].items():
+        if figures["latents"] is None:
+            continue
+        values = [(figures["latents"][key], text) for key, text in columns.values()]
+        rows.append([name, *("" if value is None else text.format(value) for value, text in values)])
+    if not rows:
+        return ""
+    return section(
+        "Latents",
+        table(["", *columns], rows),
+        '<p class="soft">Rank correlation of the first principal axis, and of the order along its bend, with'
+        " the true state; how the true categories part; how often the nearest frames of other movies vote for"
+        " the right one; the mean step from frame to frame over the distance of random frames.</p>",
+    )
 
 
 def told(estimate: dict[str, float | None], digits: int) -> str:

@@ -54,7 +54,7 @@ def fsc_figure(fsc: pd.DataFrame) -> Figure:
             width, style = (2.0, "-") if method == RUN else (1.2, "--")
             axis.plot(frequency, part["fsc"], color=colour, linewidth=width, linestyle=style, label=method)
         axis.axhline(0.5, color=COLOURS[7], linewidth=0.8, linestyle=":")
-        axis.set(title=mask, xlim=(0, None), ylim=(-0.05, 1.02))
+        axis.set(title=mask, xlim=(0, None), ylim=(-0.15, 1.02))
         show_resolution(axis)
     axes[0].set_ylabel("FSC with the truth")
     axes[-1].legend(fontsize=8)
