@@ -215,23 +215,19 @@ class Run:
                     f"the run {self.path} has no image {row}: its rows go from {latents.index.min()} to "
                     f"{latents.index.max()}."
                 )
-        z = torch.from_numpy(latents.loc[rows, latent_columns(latents)].to_numpy(np.float32))
-        scaled_mask = self.mask() * float(self.configured("image_scale"))
-        return self._generate(rows, z, scaled_mask, device)
+        z = torch.from_numpy(latents.loc[rows, latent_columns(latents)].to_numpy(np.float32, copy=True))
+        return zip(rows, self.volumes_at(z, self.generator(device), device), strict=True)
 
-    def _generate(
-        self,
-        rows: Sequence[int],
-        z: Float[Tensor, "rows latent"],
-        scaled_mask: Float[Tensor, "n n n"],
-        device: str,
-    ) -> Iterator[tuple[int, Float[Tensor, "n n n"]]]:
-        generator = self.generator(device).eval()
-        for start in range(0, len(rows), VOLUMES_AT_ONCE):
-            some = slice(start, start + VOLUMES_AT_ONCE)
+    def volumes_at(
+        self, z: Float[Tensor, "points latent"], generator: Generator, device: str = "cpu"
+    ) -> Iterator[Float[Tensor, "n n n"]]:
+        """Volumes at these latent states by the run's generator: masked, in the scale of the images, protein
+        positive."""
+        scaled_mask = self.mask() * float(self.configured("image_scale"))
+        generator = generator.eval()
+        for some in z.split(VOLUMES_AT_ONCE):
             with torch.no_grad():
-                volumes = generator.volumes(z[some].to(device)).cpu().float() * scaled_mask
-            yield from zip(rows[some], volumes, strict=True)
+                yield from generator.volumes(some.to(device)).cpu().float() * scaled_mask
 
 
 def plain(value: Any) -> Any:
