@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from temporem.evaluation.comparison import ComparisonOptions, compare_runs
+from temporem.evaluation.evaluation_folder import read_evaluation
 from temporem.files import write_text
 from temporem.movies.reading import ReadingOptions, read_movies
 
@@ -45,27 +46,23 @@ def main() -> None:
 
 def paired(folder: Path) -> list[dict]:
     """How much worse the other arms are than `tempor`, frame by frame."""
-    frames = {
-        arm: pd.read_csv(folder / arm / "evaluation" / "frames.csv")
-        .query("method == 'run'")
-        .set_index("image")
-        for arm in ("tempor", "cryodrgn", "shuffled")
-        if (folder / arm).exists()
-    }
-    ours, rows = frames.pop("tempor"), []
-    for arm, theirs in frames.items():
-        row = {"data": folder.name, "arm": arm, "frames": len(ours)}
-        for name, column, sign in (
-            ("whole (Å)", "whole_resolution_in_angstroms", 1),
-            ("moving (Å)", "moving_resolution_in_angstroms", 1),
-            ("PSNR (dB)", "psnr_in_decibels", -1),
+    rows = []
+    for arm in ("cryodrgn", "shuffled"):
+        if not (folder / arm).exists():
+            continue
+        both = {"tempor": read_evaluation(folder / "tempor"), arm: read_evaluation(folder / arm)}
+        summary = compare_runs(both, ComparisonOptions(against=arm)).summary
+        better = summary["improvement"]["tempor"]
+        row = {"data": folder.name, "arm": arm, "frames": summary["frames"]}
+        for name, gain, parts in (
+            *(
+                (f"{x} (Å)", better[x]["at_half"]["mean_over_frames"]["angstroms"], better[x]["at_half"])
+                for x in ("whole", "moving")
+            ),
+            ("PSNR (dB)", better["psnr_in_decibels"]["difference"], better["psnr_in_decibels"]),
         ):
-            worse = sign * (theirs[column] - ours[column])
-            by_movie = worse.groupby(ours["movie"]).mean().to_numpy()
-            drawn = np.random.default_rng(0).choice(by_movie, (2000, len(by_movie))).mean(axis=1)
-            low, high = np.percentile(drawn, [2.5, 97.5])
-            row[f"{name} worse by"] = f"{worse.mean():.3f} [{low:.3f}, {high:.3f}]"
-            row[f"{name} tempor better in"] = f"{100 * (worse > 0).mean():.0f} %"
+            row[f"{name} worse by"] = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**gain)
+            row[f"{name} tempor better in"] = f"{100 * parts['fraction_improved']['value']:.0f} %"
         rows.append(row)
     return rows
 

@@ -45,12 +45,14 @@ def curves_figure(fsc: pd.DataFrame) -> Figure:
     figure = new_figure(3.5 * len(masks), 3.2)
     axes = figure.subplots(1, len(masks), sharey=True, squeeze=False)[0]
     for axis, mask in zip(axes, masks, strict=True):
-        for run, colour in colour_of(runs).items():
+        for order, (run, colour) in enumerate(colour_of(runs).items()):
             part = fsc[(fsc["mask"] == mask) & (fsc["run"] == run)]
             frequency = 1 / part["resolution_in_angstroms"]
             low, high = part["fsc_10th_percentile"], part["fsc_90th_percentile"]
             axis.fill_between(frequency, low, high, color=colour, alpha=0.15, linewidth=0)
-            axis.plot(frequency, part["fsc"], color=colour, linewidth=1.8, label=run)
+            # Dashes let a curve be seen that lies under another.
+            style = "--" if order % 2 else "-"
+            axis.plot(frequency, part["fsc"], color=colour, linewidth=1.8, linestyle=style, label=run)
         axis.axhline(0.5, color=COLOURS[7], linewidth=0.8, linestyle=":")
         axis.set(title=mask, xlim=(0, None), ylim=(-0.15, 1.02))
         show_resolution(axis)

@@ -46,7 +46,8 @@ def body(summary: dict[str, Any], figures: dict[str, Figure]) -> str:
                 f"Improvement over {against}",
                 improvement_table(summary),
                 '<p class="soft">Improvement factor, Eq. 16 of the paper: 100 (r of the other − r) / r of the'
-                " other, r the resolution in Å. Equal frames are neither better nor worse.</p>",
+                " other, r the resolution in Å. Equal frames are neither better nor worse; in brackets, how many are"
+                " equal because both runs reach Nyquist, where the factor is 0 whatever lies beyond.</p>",
                 inline_svg(figures["improvement"], "Histograms of the improvement factor"),
             ),
             section("PSNR and SSIM, after a low-pass", quality_table(summary)),
@@ -90,15 +91,14 @@ def improvement_table(summary: dict[str, Any]) -> str:
                 [
                     f"{name}, {mask}",
                     percent(gain["fraction_improved"]),
-                    f"{gain['fraction_tied']['value']:.0%}",
-                    f"{gains[mask]['frames_both_at_nyquist']}",
+                    f"{gain['fraction_tied']['value']:.0%} ({gains[mask]['frames_both_at_nyquist']})",
                     told(gain["mean_over_frames"]["percent"], 2),
                     told(gain["mean_over_frames"]["angstroms"], 3),
                     told(gain["of_mean_curve"]["percent"], 2),
                     told(gain["of_mean_curve"]["angstroms"], 3),
                 ]
             )
-    header = ["", "frames better", "equal", "both at Nyquist", "mean (%)", "mean (Å)"]
+    header = ["", "frames better", "equal (at Nyquist)", "mean (%)", "mean (Å)"]
     return table([*header, "mean curve (%)", "mean curve (Å)"], rows)
 
 
