@@ -1,5 +1,7 @@
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ import torch
 
 from temporem.errors import UserError
 from temporem.evaluation.evaluate import EvaluationOptions, evaluate
+from temporem.evaluation.pooled import ImagesOfOneState, rows_along_the_path
 from temporem.model.generators import Generator
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import read_movies
@@ -77,6 +80,13 @@ class TrueGenerator(Generator):
         generators = (torch.Generator().manual_seed(int(row)) for row in z[:, 0])
         noise = torch.stack([torch.randn(volumes.shape[1:], generator=x) for x in generators])
         return volumes + 0.05 * volumes.std(dim=(1, 2, 3), keepdim=True) * noise
+
+    def describe(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], build: object) -> "TrueGenerator":
+        raise NotImplementedError
 
 
 class TrueRun(Run):
@@ -174,3 +184,38 @@ def test_a_wrong_pixel_size_is_refused(movies: Path, tmp_path: Path) -> None:
 def test_no_frames_cannot_be_scored(run: Run, movies: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 1"):
         evaluate(run, Truth.load(movies), tmp_path, EvaluationOptions(frames=0))
+
+
+def test_pooled_frames_of_one_state_do_better_than_as_many_of_all(
+    run: Run, movies: Path, tmp_path: Path
+) -> None:
+    options = EvaluationOptions(frames=6, reference_frames=6, pooled=True)
+    methods = evaluate(run, Truth.load(movies), tmp_path, options)["methods"]
+    assert methods["pooled"]["frames"] == 5
+    moving = {name: x["moving"]["resolution_in_angstroms"]["mean_over_frames"] for name, x in methods.items()}
+    assert moving["pooled"] < moving["oracle"]
+    assert methods["pooled"]["psnr_in_decibels"] > methods["oracle"]["psnr_in_decibels"]
+    scored = pd.read_csv(tmp_path / "frames.csv").query("method == 'pooled'")
+    assert list(scored["image"]) == sorted(rows_along_the_path(Truth.load(movies), 5))
+
+
+def test_images_of_one_state_are_the_data_sets_where_it_shows_that_state(movies: Path) -> None:
+    truth = Truth.load(movies)
+    given = read_movies(movies / "movies.star", ReadingOptions())
+    row = rows_along_the_path(truth, 3)[1]
+    images = ImagesOfOneState(truth, int(truth.conformation[row]), None, "white", 2, seed=0)
+    one, again = images.read(np.array([row])), images.read(np.array([3, row]))[1:]
+    np.testing.assert_array_equal(one, again)
+    # What differs is the noise, drawn twice.
+    difference = one - given.images.read(np.array([row]))
+    assert difference.var() == pytest.approx(2 * truth.noise_variance, rel=0.2)
+
+
+def test_pooled_asks_how_the_movies_were_made(run: Run, movies: Path, tmp_path: Path) -> None:
+    lost = make_run(tmp_path / "run", movies)
+    shutil.copytree(movies, tmp_path / "movies")
+    (tmp_path / "movies" / "simulation.json").unlink()
+    lost.update_config(input=tmp_path / "movies" / "movies.star")
+    options = EvaluationOptions(frames=1, references=False, pooled=True)
+    with pytest.raises(UserError, match=r"pooled reference needs .*simulation\.json"):
+        evaluate(run.__class__.open(tmp_path / "run"), Truth.load(movies), tmp_path / "out", options)
