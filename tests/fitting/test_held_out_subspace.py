@@ -10,7 +10,7 @@ from torch import Tensor
 from temporem.fitting.consensus import find_consensus
 from temporem.fitting.held_out.score import HeldOutScore, over_movies
 from temporem.fitting.held_out.subspace import STEPS, SubspaceScores, fit_folds, score_subspaces
-from temporem.fitting.held_out.verdict import held_out_facts, motion_sentence, time_sentence
+from temporem.fitting.held_out.verdict import motion_sentence, subspace_facts, time_sentence
 
 MOVIES, FRAMES = 24, 8
 
@@ -32,7 +32,7 @@ def test_motion_is_found_and_neighbours_tell_of_it() -> None:
     scores = scores_of(drifting(), snr=0.5)
     assert motion_sentence(scores).startswith("Motion found: ")
     assert time_sentence(scores).startswith("Time helps: ")
-    facts = held_out_facts(scores, None)
+    facts = subspace_facts(scores)
     assert facts["motion_found"] is True
     assert facts["by_latent_dim"]["1"]["movies"] == MOVIES
     assert facts["by_latent_dim"]["1"]["frames"] == MOVIES * FRAMES
@@ -50,7 +50,7 @@ def test_no_motion_is_found_where_there_is_none(snr: float) -> None:
     scores = scores_of(torch.full((MOVIES, FRAMES), 0.3), snr)
     assert motion_sentence(scores).startswith("No motion found: ")
     assert time_sentence(scores) == ""
-    assert held_out_facts(scores, None)["motion_found"] is False
+    assert subspace_facts(scores)["motion_found"] is False
 
 
 def test_the_fewest_components_within_an_error_of_the_best_are_taken() -> None:

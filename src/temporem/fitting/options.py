@@ -19,8 +19,8 @@ FeatureKind = Literal["subspace", "image"]
 class FittingOptions:
     """Choices of the model and of its fitting."""
 
-    latent_dim: int = 8
-    """Dimensions of the latent state."""
+    latent_dim: int | Literal["auto"] = 8
+    """Dimensions of the latent state; auto: as many as foretell held-out frames best."""
     method: Method = "tempor"
     """tempor infers states from whole movies; linear does so without networks, in seconds; cryodrgn is tempor
     without time (paper, Eq. 9)."""
@@ -54,10 +54,25 @@ class FittingOptions:
     beta: float = 1.0
     """Weight of the KL term; 1 makes the objective a bound on the likelihood."""
 
+    @property
+    def dimensions(self) -> int:
+        """The latent dimension, where it is a number by now.
+
+        Raises ValueError for auto.
+        """
+        if self.latent_dim == "auto":
+            raise ValueError("the latent dimension has yet to be chosen")
+        return self.latent_dim
+
     def check(self) -> None:
         """Raise UserError for a number that makes no sense."""
         rules = (
-            ("latent-dim", self.latent_dim, self.latent_dim >= 1, "at least 1"),
+            (
+                "latent-dim",
+                self.latent_dim,
+                self.latent_dim == "auto" or self.latent_dim >= 1,
+                "auto, or at least 1",
+            ),
             # What scikit-learn takes.
             ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2³² − 1"),
             ("epochs", self.epochs, self.epochs >= 2, "at least 2"),

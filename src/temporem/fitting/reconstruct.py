@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from temporem.errors import UserError
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.trainer import Trainer
@@ -38,6 +39,8 @@ __all__ = ["reconstruct"]
 
 SAMPLES = 32
 """Paths drawn for the marginal standard deviations."""
+UNSCORED_DIMENSION = 4
+"""Latent dimension with auto, where movies are too few to hold some out."""
 LARGE_BOX, HANDY_BOX = 160, 128
 """Above the first a person is told that the second would do."""
 
@@ -91,10 +94,14 @@ def reconstruct(
     run.write_mask(consensus.mask.cpu())
     stages = _stages(fitting)
     networks_begun = any(has_checkpoint(run.checkpoints_path, f"{stage}-start") for stage in stages)
+    judged = None if networks_begun else _judge(run, store, consensus, fitting)
+    fitting = replace(fitting, latent_dim=run.config["latent_dim"])
     if fitting.method != "cryodrgn" and not networks_begun:
         _answer_linearly(run, movies, store, consensus, fitting)
         if stages and first_answer is not None:
             first_answer(run)
+        if judged is not None:
+            _score_volumes(run, judged, consensus, fitting)
     if not stages:
         return run
     start: Start | None = None
@@ -109,6 +116,27 @@ def reconstruct(
         raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
     _finish(run, start, movies, store, fitting)
     return run
+
+
+def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOptions) -> Judgement | None:
+    """Say whether anything moves, and settle the latent dimension."""
+    judged = judge(store, consensus.volume, _seed(fitting.seed, "held out"))
+    facts = {} if judged is None else judged.facts
+    chosen = fitting.latent_dim
+    if chosen == "auto":
+        chosen = UNSCORED_DIMENSION if judged is None else judged.scores.best
+    run.update_config(latent_dim=chosen, held_out=facts)
+    for name in ("motion", "time"):
+        if facts.get(name):
+            console.print(facts[name], highlight=False, soft_wrap=True)
+    return judged
+
+
+def _score_volumes(run: Run, judged: Judgement, consensus: Consensus, fitting: FittingOptions) -> None:
+    facts = judged.volumes(fitting.dimensions, consensus, fitting.seed)
+    if facts:
+        run.update_config(held_out=run.config["held_out"] | {"of_volumes": facts})
+        console.print(facts["volumes"], highlight=False, soft_wrap=True)
 
 
 def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
@@ -254,7 +282,7 @@ def _answer_linearly(
     run.keep_metrics(0)
     generator = torch.Generator().manual_seed(_seed(fitting.seed, "linear"))
     states = find_states(
-        store, consensus, fitting.latent_dim, True, None, False, generator, run.append_metrics
+        store, consensus, fitting.dimensions, True, None, False, generator, run.append_metrics
     )
     anchored = find_volumes(store, states, consensus, fitting.seed)
     variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
@@ -291,7 +319,7 @@ def _write(
 def _posterior(
     model: DynamicalModel, store: FrameStore, fitting: FittingOptions
 ) -> tuple[Float[Tensor, "frames latent"], Float[Tensor, "frames latent"]]:
-    mean, sd = (torch.zeros(len(store), fitting.latent_dim) for _ in range(2))
+    mean, sd = (torch.zeros(len(store), fitting.dimensions) for _ in range(2))
     generator = torch.Generator().manual_seed(fitting.seed)
     for batch in store.epoch(1024):
         found = model.posterior(store.frames(batch.rows), batch, store.lattice, SAMPLES, generator)

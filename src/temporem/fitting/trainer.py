@@ -85,7 +85,7 @@ class Trainer:
         for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
             frames = self.store.frames(batch.rows)
             chosen = self._choose_coefficients(len(batch.rows))
-            noise = torch.randn((*batch.mask.shape, self.options.latent_dim), generator=self.generator).to(
+            noise = torch.randn((*batch.mask.shape, self.options.dimensions), generator=self.generator).to(
                 self.store.device
             )
             bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)

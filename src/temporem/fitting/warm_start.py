@@ -50,7 +50,7 @@ def assemble(
         linear = options.features == "subspace"
         if linear:
             radius = subspace_radius(box, store.pixel_size_in_angstroms)
-            subspace = LinearSubspace(box, options.latent_dim, radius).requires_grad_(False)
+            subspace = LinearSubspace(box, options.dimensions, radius).requires_grad_(False)
             features = SubspaceFeatures(subspace)
         else:
             features = ImageFeatures(
@@ -59,10 +59,10 @@ def assemble(
         encoder: Encoder
         prior: LatentPrior
         if temporal:
-            encoder = TemporalEncoder(features.width, options.latent_dim, ENCODER_WIDTH, linear)
-            prior = build_prior(options.prior, options.latent_dim)
+            encoder = TemporalEncoder(features.width, options.dimensions, ENCODER_WIDTH, linear)
+            prior = build_prior(options.prior, options.dimensions)
         else:
-            encoder = FrameEncoder(features.width, options.latent_dim, ENCODER_WIDTH, linear)
+            encoder = FrameEncoder(features.width, options.dimensions, ENCODER_WIDTH, linear)
             prior = StandardNormal()
     return DynamicalModel(generator, features, encoder, prior).to(store.device)
 
@@ -87,7 +87,7 @@ def warm_start(
     if options.features == "subspace":
         twice = baseline is None and options.method == "cryodrgn"
         before = _subspace(baseline)
-        states = find_states(store, consensus, options.latent_dim, temporal, before, twice, generator)
+        states = find_states(store, consensus, options.dimensions, temporal, before, twice, generator)
         if options.explicit:
             anchored = find_volumes(store, states, consensus, options.seed)
     found = VolumesFound(consensus, None if anchored is None else anchored.generator)
@@ -124,11 +124,13 @@ def facts_found(states: LinearStates | None, anchored: Anchored | None) -> dict[
     """What a person may ask of the data's part in a fit; empty where the networks start from nothing.
 
     `anchors`: how many volumes along the states. `bandwidth`: of the average around them, relative to the
-    spread of the states. `relaxation_times`: of each component, in usual frame intervals.
+    spread of the states. `bandwidth_scores`: of each one tried, the log likelihood per frame of movies left
+    out, above the widest's. `relaxation_times`: of each component, in usual frame intervals.
     """
     facts: dict[str, Any] = {}
     if anchored is not None:
         facts |= {"anchors": len(anchored.generator.anchors), "bandwidth": anchored.bandwidth}
+        facts["bandwidth_scores"] = {f"{bandwidth:g}": x for bandwidth, x in anchored.scores.items()}
     if states is not None and states.relaxation_time is not None:
         facts["relaxation_times"] = states.relaxation_time.tolist()
     return facts

@@ -19,12 +19,10 @@ from temporem.fitting.subspace_fit import (
 )
 from temporem.model.subspace import FrameInformation, LinearSubspace
 
-__all__ = ["CANDIDATES", "FEWEST_MOVIES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_subspaces"]
+__all__ = ["CANDIDATES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_subspaces"]
 
 CANDIDATES = (1, 2, 3, 4, 6, 8)
 """Numbers of components compared."""
-FEWEST_MOVIES = 4
-"""Two to fit, two to score."""
 FIRST_EPOCHS, FIRST_RATE = 12, 0.1
 """Each frame alone: then components can be turned, and ordered by how much they move."""
 TIMED_EPOCHS, TIMED_RATE = 6, 0.04

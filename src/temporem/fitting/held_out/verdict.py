@@ -5,7 +5,7 @@ from typing import Any
 from temporem.fitting.held_out.score import HeldOutScore
 from temporem.fitting.held_out.subspace import SubspaceScores
 
-__all__ = ["held_out_facts", "motion_sentence", "time_sentence", "volumes_sentence"]
+__all__ = ["motion_sentence", "score_facts", "subspace_facts", "time_sentence", "volumes_sentence"]
 
 
 def motion_sentence(scores: SubspaceScores) -> str:
@@ -39,22 +39,20 @@ def volumes_sentence(score: HeldOutScore) -> str:
     return f"{how}: no better than by the consensus ({score})."
 
 
-def held_out_facts(scores: SubspaceScores, volumes: HeldOutScore | None) -> dict[str, Any]:
-    """All of it, as JSON holds it."""
-    facts: dict[str, Any] = {
+def subspace_facts(scores: SubspaceScores) -> dict[str, Any]:
+    """Scores and sentences, as JSON holds them."""
+    return {
         "motion_found": scores.by_dimension[scores.best].is_positive,
         "motion": motion_sentence(scores),
         "time": time_sentence(scores),
         "best_latent_dim": scores.best,
-        "by_latent_dim": {str(d): _facts(score) for d, score in scores.by_dimension.items()},
-        "gain_of_time": {str(d): _facts(score) for d, score in scores.time.items()},
+        "by_latent_dim": {str(d): score_facts(score) for d, score in scores.by_dimension.items()},
+        "gain_of_time": {str(d): score_facts(score) for d, score in scores.time.items()},
     }
-    if volumes is not None:
-        facts |= {"volumes": volumes_sentence(volumes), "volumes_score": _facts(volumes)}
-    return facts
 
 
-def _facts(score: HeldOutScore) -> dict[str, float | int]:
+def score_facts(score: HeldOutScore) -> dict[str, float | int]:
+    """One score, as JSON holds it."""
     return {
         "nats_per_frame": score.nats_per_frame,
         "standard_error": score.standard_error,
