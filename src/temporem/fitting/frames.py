@@ -43,8 +43,7 @@ class FrameStore:
         # independent coefficients with the noise there was before it.
         noise_variance = torch.from_numpy(prepared.noise_variance) / prepared.window_mean_square
         self.noise_variance = noise_variance
-        self._precision = noise_variance[shell].rsqrt()
-        self._frequency = prepared.half_disc.frequency
+        self._precision = noise_variance[shell].rsqrt().to(device)
         frequency = prepared.half_disc.frequency / (
             prepared.half_disc.box_size * prepared.pixel_size_in_angstroms
         )
@@ -73,14 +72,14 @@ class FrameStore:
         """Read frames; of each the leading `count` coefficients, or all."""
         rows = self._rows[rows.cpu()]
         precision = self._precision[:count]
-        centred = phase_shift(self._frequency[:count], -self._shift[rows], self.lattice.box_size)
-        coefficients = self._coefficients[:, :count][rows] * centred * precision
+        shift = self._shift[rows].to(self.device)
+        # Read by the processor, whitened and centred where the fit computes.
+        coefficients = self._coefficients[:, :count][rows].to(self.device)
+        centred = phase_shift(self.lattice.frequency[:count], -shift, self.lattice.box_size)
         transfer = precision.expand(len(rows), -1)
         if self._transfer is not None:
-            transfer = transfer * self._transfer[:, :count][rows]
-        return FrameBatch(
-            coefficients.to(self.device), transfer.to(self.device), self._rotation[rows].to(self.device)
-        )
+            transfer = transfer * self._transfer[:, :count][rows].to(self.device)
+        return FrameBatch(coefficients * centred * precision, transfer, self._rotation[rows].to(self.device))
 
     def movies(self, indices: Int[Tensor, " movies"]) -> MovieBatch:
         """Where the frames of these movies stand."""
