@@ -45,9 +45,9 @@ def body(summary: dict[str, Any], figures: dict[str, Figure]) -> str:
             section(
                 f"Improvement over {against}",
                 improvement_table(summary),
-                '<p class="soft">Improvement factor, Eq. 16 of the paper: 100 (r of the other − r) / r of the'
-                " other, r the resolution in Å. Equal frames are neither better nor worse; in brackets, how many are"
-                " equal because both runs reach Nyquist, where the factor is 0 whatever lies beyond.</p>",
+                '<p class="soft">Improvement factor, Eq. 16: 100 (r of the other − r) / r of the other, with'
+                " r the resolution in Å. Equal frames are neither better nor worse; in brackets, those equal"
+                " because both runs reach Nyquist, where the factor is 0 whatever lies beyond.</p>",
                 inline_svg(figures["improvement"], "Histograms of the improvement factor"),
             ),
             section("PSNR and SSIM, after a low-pass", quality_table(summary)),
