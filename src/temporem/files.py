@@ -76,13 +76,20 @@ def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
     The file goes with the array. It lies in the folder that TMPDIR names, or the system's for such files.
 
-    Raises OSError, naming the folder, where the disk has no room.
+    Raises UserError where the disk has no room.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size <= BYTES_IN_MEMORY:
         return np.empty(shape, dtype)
+    folder = Path(tempfile.gettempdir())
     with tempfile.TemporaryFile(prefix="temporem-") as file:
-        reserve(file.fileno(), size, Path(tempfile.gettempdir()))
+        try:
+            reserve(file.fileno(), size, folder)
+        except OSError as error:
+            raise UserError(
+                f"there is no room in {folder} for a temporary file of {size / 1e9:.1f} GB"
+                f" ({error.strerror}): make room, or set TMPDIR to a folder on a larger disk."
+            ) from error
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 

@@ -97,7 +97,7 @@ def test_a_disk_too_full_for_the_temporary_file_is_an_error(monkeypatch):
 
     monkeypatch.setattr(files, "BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match=tempfile.gettempdir()):
+    with pytest.raises(UserError, match=f"no room in {tempfile.gettempdir()} .*No space left.*TMPDIR"):
         prepare_frames(movie_set(noise(9, 32, "white")), PreprocessingOptions())
 
 
