@@ -161,3 +161,19 @@ def test_combiner_is_the_structured_inference_network() -> None:
     joined = (torch.tanh(previous @ state.weight.T + state.bias) + states) / 3
     expected = joined @ combiner.gaussian.weight.T + features @ combiner.direct.weight.T
     torch.testing.assert_close(torch.cat((found.mean, found.log_variance), -1), expected)
+
+
+@LINEAR
+def test_without_smoothing_nothing_is_known_of_later_frames(linear: bool) -> None:
+    torch.manual_seed(0)
+    features, interval, mask, noise = movies(linear)
+    network = TemporalEncoder(features.shape[-1], LATENT, WIDTH, linear, smoothing=False)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape)
+        path = network(features, interval, mask, noise)
+        other = features.clone()
+        other[0, 3] = other[2, 3]
+        again = network(other, interval, mask, noise)
+    torch.testing.assert_close(again.z[0, :3], path.z[0, :3])
+    assert (again.z[0, 4] - path.z[0, 4]).abs().max() > 1e-6

@@ -4,7 +4,7 @@ import torch
 from cases import ragged
 from scipy.stats import multivariate_normal
 
-from temporem.model.smoothing import SmoothedStates, smooth
+from temporem.model.smoothing import SmoothedStates, filtered, smooth
 
 LENGTHS, LATENT, OBSERVED = (5, 3, 1, 6), 2, 3
 
@@ -127,3 +127,17 @@ def test_simultaneous_frames_and_strong_evidence_stay_finite_in_single_precision
     )
     torch.testing.assert_close(states.mean, truth.expand(1, 4, -1), atol=1e-3, rtol=0)
     assert (states.covariance.diagonal(dim1=-2, dim2=-1) > 0).all()
+
+
+def test_the_filter_is_the_smoother_of_the_movie_so_far() -> None:
+    case, times = Case(), torch.tensor([0.7, 12.0], dtype=torch.float64)
+    maps, seen = torch.from_numpy(case.maps), torch.from_numpy(case.seen)
+    information, vector = maps.mT @ maps, (maps.mT @ seen[..., None])[..., 0]
+    mean, covariance = filtered(information, vector, case.interval, times, case.mask)
+    for t in range(case.mask.shape[1]):
+        so_far = slice(0, t + 1)
+        cut = [x[:, so_far] for x in (information, vector, case.interval)]
+        states = smooth(*cut, times, case.mask[:, so_far])
+        there = case.mask[:, t]
+        torch.testing.assert_close(mean[there, t], states.mean[there, t])
+        torch.testing.assert_close(covariance[there, t], states.covariance[there, t])

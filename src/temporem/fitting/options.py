@@ -32,6 +32,10 @@ class FittingOptions:
     """Passes of the networks over the frames; tempor pretrains its no-time baseline with half of them."""
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
+    pretraining: bool = True
+    """Fit tempor's no-time baseline first (paper, Sec. 4.2); else the temporal model from the start."""
+    smoothing: bool = True
+    """Infer tempor's states from whole movies; else from the frames up to each."""
     features: FeatureKind = "subspace"
     """What the encoder reads of a frame. subspace: what it says of a linear model in its pose; image: the
     paper's MLP on it."""

@@ -145,6 +145,8 @@ def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
         return {}
     if fitting.method == "cryodrgn":
         return {"baseline": (False, fitting.epochs)}
+    if not fitting.pretraining:
+        return {"temporal": (True, fitting.epochs)}
     first = fitting.epochs // 2
     return {"baseline": (False, first), "temporal": (True, fitting.epochs - first)}
 

@@ -59,7 +59,9 @@ def assemble(
         encoder: Encoder
         prior: LatentPrior
         if temporal:
-            encoder = TemporalEncoder(features.width, options.dimensions, ENCODER_WIDTH, linear)
+            encoder = TemporalEncoder(
+                features.width, options.dimensions, ENCODER_WIDTH, linear, options.smoothing
+            )
             prior = build_prior(options.prior, options.dimensions)
         else:
             encoder = FrameEncoder(features.width, options.dimensions, ENCODER_WIDTH, linear)
@@ -85,7 +87,7 @@ def warm_start(
     states: LinearStates | None = None
     anchored: Anchored | None = None
     if options.features == "subspace":
-        twice = baseline is None and options.method == "cryodrgn"
+        twice = baseline is None and (options.method == "cryodrgn" or not options.pretraining)
         before = _subspace(baseline)
         states = find_states(store, consensus, options.dimensions, temporal, before, twice, generator)
         if options.explicit:

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from temporem.model.features import unpacked
 from temporem.model.gaussian import DiagonalGaussian
-from temporem.model.smoothing import smooth
+from temporem.model.smoothing import filtered, smooth
 
 __all__ = ["Combiner", "Encoder", "FrameEncoder", "LatentPath", "TemporalEncoder"]
 
@@ -112,15 +112,19 @@ class TemporalEncoder(Encoder):
     On `SubspaceFeatures` (`linear`) an exact smoother with relaxation times of its own, in usual frame
     intervals, goes before the GRU: itself a linear recurrence in both directions, of which the GRU then
     learns the correction. It starts as that smoother, with z_t independent of z_{t−1}.
+
+    Without `smoothing` both look back only: E(z_t | z_{t−1}, X_{1:t}).
     """
 
-    def __init__(self, features: int, latent_dim: int, width: int, linear: bool) -> None:
+    def __init__(
+        self, features: int, latent_dim: int, width: int, linear: bool, smoothing: bool = True
+    ) -> None:
         super().__init__()
-        self.latent_dim, self.linear = latent_dim, linear
+        self.latent_dim, self.linear, self.smoothing, self.width = latent_dim, linear, smoothing, width
         known = 2 * latent_dim if linear else features
         inputs = 4 * latent_dim if linear else features
         self.log_relaxation_time = nn.Parameter(torch.zeros(latent_dim), requires_grad=linear)
-        self.recurrent = nn.GRU(inputs + 1, width, batch_first=True, bidirectional=True)
+        self.recurrent = nn.GRU(inputs + 1, width, batch_first=True, bidirectional=smoothing)
         self.combiner = Combiner(known, latent_dim, width)
         self.first = nn.Parameter(torch.zeros(latent_dim))
         """z₀, learned."""
@@ -136,9 +140,13 @@ class TemporalEncoder(Encoder):
         known = inputs = features
         if self.linear:
             frame = unpacked(features, self.latent_dim)
-            states = smooth(frame.matrix, frame.vector, interval, self.log_relaxation_time.exp(), mask)
-            variance = states.covariance.diagonal(dim1=-2, dim2=-1)
-            known = torch.cat((states.mean, variance.log()), dim=-1)
+            told = (frame.matrix, frame.vector, interval, self.log_relaxation_time.exp(), mask)
+            if self.smoothing:
+                states = smooth(*told)
+                mean, covariance = states.mean, states.covariance
+            else:
+                mean, covariance = filtered(*told)
+            known = torch.cat((mean, covariance.diagonal(dim1=-2, dim2=-1).log()), dim=-1)
             inputs = torch.cat((frame.estimate, known), dim=-1)
         waited = torch.log1p(interval.masked_fill(torch.isinf(interval), 0.0))
         inputs = torch.cat((inputs, waited[..., None]), dim=-1)
@@ -146,8 +154,7 @@ class TemporalEncoder(Encoder):
         hidden, _ = pad_packed_sequence(
             self.recurrent(packed)[0], batch_first=True, total_length=features.shape[1]
         )
-        forward, backward = hidden.chunk(2, dim=-1)
-        joined = forward + backward
+        joined = hidden.reshape(*hidden.shape[:2], -1, self.width).sum(-2)
         previous = self.first.expand(len(features), -1)
         samples, means, log_variances = [], [], []
         for t in range(features.shape[1]):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from temporem.model.transition import LONGEST_INTERVAL, transition
 
-__all__ = ["SmoothedStates", "smooth"]
+__all__ = ["SmoothedStates", "filtered", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,28 @@ def smooth(
     log_determinant = 2 * factors.diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
     evidence = 0.5 * ((vector * mean).sum((-2, -1)) - log_determinant - variance.log().sum((-2, -1)))
     return SmoothedStates(mean, covariance, evidence)
+
+
+def filtered(
+    information: Float[Tensor, "movies frames latent latent"],
+    vector: Float[Tensor, "movies frames latent"],
+    interval: Float[Tensor, "movies frames"],
+    relaxation_time: Float[Tensor, " latent"],
+    mask: Bool[Tensor, "movies frames"],
+) -> tuple[Float[Tensor, "movies frames latent"], Float[Tensor, "movies frames latent latent"]]:
+    """Mean and covariance of each frame's state given the frames up to it; arguments as of `smooth`."""
+    information = information * mask[..., None, None]
+    vector = vector * mask[..., None]
+    decay, variance = _transitions(interval, relaxation_time, mask, vector)
+    of_next = torch.zeros_like(decay)
+    of_next[:, :-1] = decay[:, 1:] ** 2 / variance[:, 1:]
+    blocks = information + torch.diag_embed(1 / variance + of_next)
+    factors, whitened = _eliminate(blocks, -decay / variance, vector)
+    # What is left of a frame once those before it are eliminated, less what the next one would add.
+    precision = factors @ factors.mT - torch.diag_embed(of_next)
+    covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision).flatten(0, 1))
+    covariance = covariance.reshape(precision.shape)
+    return (covariance @ (factors @ whitened[..., None]))[..., 0], covariance
 
 
 def _transitions(
