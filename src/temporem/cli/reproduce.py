@@ -34,7 +34,7 @@ def reproduce(
         scale: small runs on 2 cores; paper has the paper's sizes, several seeds and long schedules (a GPU).
         output: Folder to work in.
         structures: Folder with files of the structures (7bcq…, 4cmp…, 4zt0…), instead of downloads.
-        peer: Folder of evaluations of the real cryoDRGN, one for each data set, named as the data set.
+        peer: Folder of evaluations of the real cryoDRGN, as benchmarks/cryodrgn_peer.py leaves them.
         docs: Where the page of results and its images go; by default DIR.
         data_only: Make the data sets only, for other programs to run on.
     """

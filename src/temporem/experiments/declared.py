@@ -141,7 +141,12 @@ def read_figure(name: str, catalogue: Catalogue) -> Figure:
 def parse_figure(name: str, table: Mapping[str, Any], catalogue: Catalogue) -> Figure:
     """A figure from its table; raises UserError for names the catalogue does not have."""
     comparisons = tuple(
-        Compared(data, tuple(x["arms"]), x.get("title", data).format(data=data), x.get("at"))
+        Compared(
+            data,
+            tuple(x["arms"]),
+            x.get("title", data).format(data=data),
+            float(x["at"]) if "at" in x else None,
+        )
         for x in table["comparisons"]
         for data in _listed(x["data"])
     )

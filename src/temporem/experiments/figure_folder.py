@@ -11,7 +11,7 @@ from temporem.experiments.declared import Compared
 from temporem.experiments.peers import Peers
 from temporem.experiments.pictures import Drawn, draw_comparison, draw_trend
 from temporem.experiments.running import Cache
-from temporem.experiments.steps import Plan, Step
+from temporem.experiments.steps import Plan, Step, movies_of
 from temporem.experiments.updates import check_equal_updates
 from temporem.files import write_json
 from temporem.reconstruction.run import Run
@@ -52,12 +52,13 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
             comparison.write(output / slug)
             entry |= {
                 "updates": check_equal_updates(runs),
-                "seconds": {arm: cache.record(step.inputs[1])["seconds"] for arm, step in steps.items()},
+                "seconds": {arm: _seconds(cache, step) for arm, step in steps.items()},
                 "comparison": comparison.summary,
                 "evaluations": {arm: _beside(x) for arm, x in evaluations.items()},
             }
             if seed == plan.scale.seeds[0]:
-                truth = cache.path(plan.data[compared.data, seed]) / "movies" / "truth"
+                data = plan.data[compared.data, seed]
+                truth = cache.path(data) / movies_of(data) / "truth"
                 drawn = Drawn(comparison, evaluations, runs, truth)
                 for panel in plan.figure.panels:
                     pictures += draw_comparison(panel, drawn, compared.title, output, slug)
@@ -95,10 +96,10 @@ def _evaluations(
     for arm in compared.arms:
         step: Step | None = plan.runs.get((compared.data, arm, seed))
         if step is None:
-            data = plan.data[compared.data, seed]
-            brought = peers.evaluation(compared.data, seed, data.key)
+            data, external = plan.data[compared.data, seed], plan.external
+            brought = peers.evaluation(external[arm], compared.data, seed, data.key)
             if brought is None:
-                missing[arm] = f"no evaluation was brought (--peer, folder {data.label})"
+                missing[arm] = f"no evaluation was brought (--peer, folder {movies_of(data)}/{external[arm]})"
             else:
                 found[arm] = brought
         elif cache.done(step):
@@ -125,6 +126,12 @@ def _of_one_truth(
         else:
             kept[arm] = evaluation
     return kept
+
+
+def _seconds(cache: Cache, step: Step) -> float | None:
+    """Of the arm's reconstruction; None where it was interrupted and taken up again."""
+    record = cache.record(step.inputs[1])
+    return None if record["resumed"] else float(record["seconds"])
 
 
 def _beside(evaluation: Evaluation) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from temporem.errors import UserError
 from temporem.evaluation.evaluation_folder import Evaluation, read_evaluation
+from temporem.experiments.steps import readable
 
 __all__ = ["Peers"]
 
@@ -15,16 +16,17 @@ class Peers:
 
     folder: Path | None = None
 
-    def evaluation(self, data: str, seed: int, key: str) -> Evaluation | None:
-        """Evaluation of the data set, in the folder `DATA-sSEED` or the one named by the data set's hash.
+    def evaluation(self, program: str, data: str, seed: int, key: str) -> Evaluation | None:
+        """Evaluation of a data set, in the subfolder `program` of the folder `DATA-sSEED`.
 
-        None where it was not brought. Raises UserError where it cannot be read.
+        Underscores may stand for the rest but letters and digits, and the data set's hash for its name. None
+        where it was not brought. Raises UserError where it cannot be read.
         """
         if self.folder is None:
             return None
         if not self.folder.is_dir():
             raise UserError(f"{self.folder} is no folder: give one with evaluations of the other program.")
-        for name in (key, f"{data}-s{seed}"):
-            if (self.folder / name).is_dir():
-                return read_evaluation(self.folder / name)
+        for name in (key, readable(f"{data}-s{seed}"), readable(f"{data}-s{seed}").replace("-", "_")):
+            if (self.folder / name / program).is_dir():
+                return read_evaluation(self.folder / name / program)
         return None

@@ -117,7 +117,8 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[str]:
         gain = comparison["improvement"].get(arm)
         gains = [_gained(gain[mask]["at_half"]) if gain and mask in gain else "baseline" for mask in MASKS]
         ours = arm in entry["seconds"]
-        effort = [str(entry["updates"]), f"{entry['seconds'][arm]:.0f}"] if ours else ["", ""]
+        seconds = entry["seconds"].get(arm)
+        effort = [str(entry["updates"]) if ours else "", "" if seconds is None else f"{seconds:.0f}"]
         yield f"| {title} | {seed} | {arm} | {' | '.join([*cells, *gains, *effort])} |"
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,23 @@ __all__ = ["Cache", "run_steps"]
 DONE, LOG = "step.json", "log.txt"
 
 
+def in_a_process(words: Sequence[str], log: Path) -> int:
+    """Run `temporem` in a process of its own, which may crash without taking others along; its exit code."""
+    command = [sys.executable, "-m", "temporem", *words]
+    with log.open("w", encoding="utf-8") as file:
+        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+
+
+Call = Callable[[Sequence[str], Path], int]
+
+
 class Cache:
     """A folder of steps done, and of the beginnings of others."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, call: Call | None = None) -> None:
+        """Keep steps in `folder`; `call` runs words of `temporem` with a log, and returns the exit code."""
         self.folder = folder
+        self._run = in_a_process if call is None else call
 
     def path(self, step: Step) -> Path:
         """Folder of a step."""
@@ -47,23 +59,27 @@ class Cache:
         folder = self.path(step)
         folder.mkdir(parents=True, exist_ok=True)
         command = step.command(self.folder)
+        resumed = self._begun(step)
         began = time.monotonic()
         problem = self._derive(command) if step.kind == "derive" else self._call(step, command)
         if problem is None:
             facts = {"label": step.label, "kind": step.kind, "command": command, "version": __version__}
-            write_json(folder / DONE, {**facts, "seconds": round(time.monotonic() - began, 1)})
+            took = {"seconds": round(time.monotonic() - began, 1), "resumed": resumed}
+            write_json(folder / DONE, facts | took)
         return problem
 
+    def _begun(self, step: Step) -> bool:
+        """Say whether there is a run to go on with."""
+        return step.kind == "reconstruct" and (self.path(step) / "run" / "config.json").exists()
+
     def _call(self, step: Step, command: Sequence[str]) -> str | None:
-        folder = self.path(step)
-        resume = ["--resume"] if (folder / "run" / "config.json").exists() else []
-        words = [sys.executable, "-m", "temporem", *command, *resume]
-        with (folder / LOG).open("w", encoding="utf-8") as log:
-            code = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        log = self.path(step) / LOG
+        code = self._run([*command, *(["--resume"] if self._begun(step) else [])], log)
         if code == 0:
             return None
-        said = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"{said[-1] if said else f'exit code {code}'} (all of it in {folder / LOG})"
+        said = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
+        said = [line.strip() for line in said if line.strip()]
+        return f"{said[-1] if said else f'exit code {code}'} (all of it in {log})"
 
     @staticmethod
     def _derive(command: Sequence[str]) -> str | None:

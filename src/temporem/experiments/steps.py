@@ -11,7 +11,7 @@ from temporem import __version__
 from temporem.experiments.declared import Arm, Catalogue, DataSet, Figure, Scale
 from temporem.experiments.structures import Structures
 
-__all__ = ["Plan", "Step", "plan_figure"]
+__all__ = ["Plan", "Step", "movies_of", "plan_figure", "readable"]
 
 Kind = Literal["simulate", "derive", "reconstruct", "evaluate"]
 
@@ -43,8 +43,7 @@ class Step:
     @property
     def folder_name(self) -> str:
         """Of its folder in the cache."""
-        readable = "".join(x if x.isalnum() or x in "-." else "_" for x in self.label)
-        return f"{self.kind}-{readable}-{self.key}"
+        return f"{self.kind}-{readable(self.label)}-{self.key}"
 
     def command(self, folder: Path) -> list[str]:
         """Words of `temporem`, its folders being those in the cache `folder`."""
@@ -63,6 +62,8 @@ class Plan:
     """(data set, seed) → the step that makes it."""
     runs: dict[tuple[str, str, int], Step]
     """(data set, arm, seed) → the step that evaluates it; external arms have none."""
+    external: dict[str, str]
+    """External arm → the program's name."""
 
     @property
     def steps(self) -> list[Step]:
@@ -85,7 +86,8 @@ def plan_figure(figure: Figure, scale: Scale, catalogue: Catalogue, structures: 
                 arm = catalogue.arms[name]
                 if arm.external is None:
                     runs[source.name, name, seed] = run_step(step, source, arm, seed, scale)
-    return Plan(figure, scale, data, runs)
+    external = {name: arm.external for name, arm in catalogue.arms.items() if arm.external is not None}
+    return Plan(figure, scale, data, runs, external)
 
 
 def data_step(source: DataSet, seed: int, scale: Scale, catalogue: Catalogue, structures: Structures) -> Step:
@@ -94,25 +96,38 @@ def data_step(source: DataSet, seed: int, scale: Scale, catalogue: Catalogue, st
     if source.of is not None and source.derive is not None:
         before = data_step(catalogue.data[source.of], seed, scale, catalogue, structures)
         kind, value = source.derive
-        return Step("derive", label, ("{0}/movies", "{out}/movies", kind, repr(value)), (before,))
+        places = (f"{{0}}/{movies_of(before)}", f"{{out}}/{readable(label)}")
+        return Step("derive", label, (*places, kind, repr(value)), (before,))
     words = ["simulate", *source.simulate, "--seed", str(seed), *dict(source.scales).get(scale.name, ())]
     outside = []
     for option, pdb_id in source.structures:
         path, digest = structures.find(pdb_id)
         outside.append((pdb_id, path, digest))
         words += [option, f"{{{pdb_id}}}"]
-    return Step("simulate", label, (*words, "-o", "{out}/movies"), files=tuple(outside))
+    return Step("simulate", label, (*words, "-o", f"{{out}}/{readable(label)}"), files=tuple(outside))
 
 
 def run_step(data: Step, source: DataSet, arm: Arm, seed: int, scale: Scale) -> Step:
     """An arm's evaluation, behind which stands its reconstruction."""
     label = f"{data.label}-{arm.name}"
-    words = ("reconstruct", "{0}/movies/movies.star", "-o", "{out}/run", "--seed", str(seed))
+    movies = movies_of(data)
+    words = ("reconstruct", f"{{0}}/{movies}/movies.star", "-o", "{out}/run", "--seed", str(seed))
     size = ("--latent-dim", str(source.latent_dim))
-    run = Step("reconstruct", label, (*words, *size, *scale.reconstruct, *arm.options), (data,))
-    words = ("evaluate", "{1}/run", "--truth", "{0}/movies/truth", "-o", "{out}/evaluation")
+    # The scale comes last: its schedule overrides that of an arm.
+    run = Step("reconstruct", label, (*words, *size, *arm.options, *scale.reconstruct), (data,))
+    words = ("evaluate", "{1}/run", "--truth", f"{{0}}/{movies}/truth", "-o", "{out}/evaluation")
     references = () if arm.references else ("--no-references",)
     return Step("evaluate", label, (*words, *scale.evaluate, *references), (data, run))
+
+
+def readable(label: str) -> str:
+    """A label as a folder's name."""
+    return "".join(x if x.isalnum() or x in "-." else "_" for x in label)
+
+
+def movies_of(data: Step) -> str:
+    """Folder of the movies in that of the step that made them; other programs name theirs by it."""
+    return readable(data.label)
 
 
 def _put(step: Step, ordered: dict[Step, None]) -> None:

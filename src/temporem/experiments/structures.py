@@ -25,8 +25,14 @@ class Structures:
 
         Raises UserError where there is none, or several.
         """
-        path = download_structure(pdb_id) if self.folder is None else self._in_folder(self.folder, pdb_id)
+        path = self._downloaded(pdb_id) if self.folder is None else self._in_folder(self.folder, pdb_id)
         return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def _downloaded(self, pdb_id: str) -> Path:
+        try:
+            return download_structure(pdb_id)
+        except UserError as error:
+            raise UserError(f"{error} A folder that holds the file can be given with --structures.") from None
 
     def _in_folder(self, folder: Path, pdb_id: str) -> Path:
         if not folder.is_dir():

@@ -9,11 +9,14 @@ __all__ = ["check_equal_updates", "updates_of"]
 
 
 def updates_of(run: Run) -> int:
-    """Updates of the optimiser in all stages: passes that were recorded, times the batches of a pass."""
+    """Updates of the networks in all stages: passes that were recorded, times the batches of a pass.
+
+    Passes of the linear model before them are not counted: their records have no KL term.
+    """
     fitting = run.configured("fitting")
     movies, frames = int(run.configured("movies")), int(run.configured("frames"))
     movies_per_batch: int = max(1, fitting["frames_per_batch"] * movies // frames)
-    passes = sum(1 for record in run.metrics() if "epoch" in record)
+    passes = sum(1 for record in run.metrics() if "kl" in record)
     return passes * -(-movies // movies_per_batch)
 
 
