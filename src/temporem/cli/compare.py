@@ -15,17 +15,16 @@ __all__ = ["compare"]
 
 def compare(
     runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN RUN …")]],
-    options: OmitArgPrefixes[ComparisonOptions],
+    comparison: OmitArgPrefixes[ComparisonOptions],
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("comparison"),
 ) -> None:
     """Compare runs that `temporem evaluate` has scored on the same movies.
 
     Args:
         runs: Run folders with an evaluation, or evaluation folders, of other programs too.
-        options: Against which run, and how sure.
+        comparison: Against which run, and how sure.
         output: Folder to write into.
     """
     check_folder(output)
-    comparison = compare_runs(read_evaluations(runs), options)
-    page = write_comparison_of_runs(comparison, output)
+    page = write_comparison_of_runs(compare_runs(read_evaluations(runs), comparison), output)
     print(f"The comparison is in {output}; look at {page}")
