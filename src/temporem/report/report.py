@@ -15,8 +15,9 @@ from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
-from temporem.report.manifold_section import manifold_part
+from temporem.report.held_out_section import held_out_section
 from temporem.report.kinetics_figures import kinetics_section
+from temporem.report.manifold_section import manifold_part
 from temporem.report.page import definitions, picture, section, table, write_page
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
 from temporem.report.scene import scene_of
@@ -39,6 +40,7 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts = [_heading(run, config, latents)]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
+    parts.append(held_out_section(config.get("held_out", {})))
     parts += [_volumes(run, latents), _latents(latents, time_label(config))]
     if (run.path / "kinetics" / "kinetics.json").exists():
         parts.append(kinetics_section(run.path / "kinetics"))
