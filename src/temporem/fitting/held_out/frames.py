@@ -13,7 +13,14 @@ from temporem.physics.lattice import HalfDisc
 from temporem.physics.projection import central_slices
 from temporem.physics.volumes import gridding_correction, volume_to_fourier
 
-__all__ = ["foretell_coefficients", "foretell_frames", "gain", "only_known", "score_volumes", "still_slices"]
+__all__ = [
+    "foretell_coefficients",
+    "foretell_frames",
+    "gain_at",
+    "only_known",
+    "score_volumes",
+    "still_slices",
+]
 
 FRAMES_AT_ONCE = 200
 TURNS = 5
@@ -31,23 +38,30 @@ def still_slices(
     return central_slices(volume_to_fourier(corrected, _PADDING), rotation, frequency, _PADDING)
 
 
-def gain(
+@torch.no_grad()
+def gain_at(
+    generator: Generator,
     frames: FrameBatch,
-    slices: Complex[Tensor, "frames coefficients"],
-    still: Complex[Tensor, "frames coefficients"],
+    z: Float[Tensor, "frames latent"],
+    still: Float[Tensor, "n n n"],
     lattice: HalfDisc,
-    scored: Bool[Tensor, "#frames #coefficients"] | None = None,
+    scored: Bool[Tensor, "frames coefficients"] | None = None,
 ) -> Float[Tensor, " frames"]:
-    """Log likelihood of frames whose slices are given, above that of the `still` ones; in nats.
+    """Log likelihood of frames whose states are given, above that of the volume `still`; in nats.
 
     Coefficients are whitened: ½ |X − transfer · slice|² with the multiplicity of the half-disc, over the
     `scored` ones or all.
     """
-    better = (frames.coefficients - frames.transfer * still).abs().square()
-    better = better - (frames.coefficients - frames.transfer * slices).abs().square()
-    if scored is not None:
-        better = better * scored
-    return 0.5 * (better * lattice.multiplicity).sum(-1)
+    gains = []
+    for rows in torch.split(torch.arange(len(z), device=z.device), FRAMES_AT_ONCE):
+        rotation, transfer, seen = frames.rotation[rows], frames.transfer[rows], frames.coefficients[rows]
+        slices = generator.slices(z[rows], rotation, lattice.frequency)
+        standing = still_slices(still, rotation, lattice.frequency)
+        better = (seen - transfer * standing).abs().square() - (seen - transfer * slices).abs().square()
+        if scored is not None:
+            better = better * scored[rows]
+        gains.append(0.5 * (better * lattice.multiplicity).sum(-1))
+    return torch.cat(gains)
 
 
 @torch.no_grad()
@@ -65,12 +79,9 @@ def score_volumes(
     movie = torch.zeros(len(store), dtype=torch.long)
     for index, of_movie in enumerate(store.movie_rows):
         movie[torch.from_numpy(of_movie)] = index
-    frequency = store.lattice.frequency
     for rows in torch.split(torch.arange(len(store)), FRAMES_AT_ONCE):
-        frames = store.frames(rows)
-        slices = generator.slices(z[rows].to(store.device), frames.rotation, frequency)
-        standing = still_slices(still, frames.rotation, frequency)
-        scores[rows] = gain(frames, slices, standing, store.lattice).cpu()
+        at = z[rows].to(store.device)
+        scores[rows] = gain_at(generator, store.frames(rows), at, still, store.lattice).cpu()
     return over_movies(scores, movie)
 
 
@@ -91,7 +102,7 @@ def foretell_frames(
         left_out = place == turn
         others = only_known(frames, ~left_out[:, None])
         z[left_out] = _states(model, others, batch, store.lattice)[left_out]
-    return _gain_at(model, frames, z, still, store.lattice, None)
+    return gain_at(model.generator, frames, z, still, store.lattice)
 
 
 @torch.no_grad()
@@ -109,7 +120,7 @@ def foretell_coefficients(
     frames = store.frames(batch.rows)
     known = torch.rand(frames.transfer.shape, generator=generator).to(store.device) < 0.5
     z = _states(model, only_known(frames, known), batch, store.lattice)
-    return _gain_at(model, frames, z, still, store.lattice, ~known)
+    return gain_at(model.generator, frames, z, still, store.lattice, ~known)
 
 
 def _states(
@@ -117,16 +128,3 @@ def _states(
 ) -> Float[Tensor, "frames latent"]:
     zero = torch.zeros((*batch.mask.shape, model.generator.latent_dim), device=batch.mask.device)
     return model.infer(frames, batch, lattice, zero).z[batch.mask]
-
-
-def _gain_at(
-    model: DynamicalModel,
-    frames: FrameBatch,
-    z: Float[Tensor, "frames latent"],
-    still: Float[Tensor, "n n n"],
-    lattice: HalfDisc,
-    scored: Bool[Tensor, "frames coefficients"] | None,
-) -> Float[Tensor, " frames"]:
-    slices = model.generator.slices(z, frames.rotation, lattice.frequency)
-    standing = still_slices(still, frames.rotation, lattice.frequency)
-    return gain(frames, slices, standing, lattice, scored)
