@@ -13,10 +13,18 @@ from temporem.reconstruction.volume_file import write_volume
 class PretendRun(Run):
     """A run folder whose volumes are two balls, one of which moves with the first latent."""
 
+    def generator(self, device: str = "cpu") -> "Balls":
+        return Balls()
+
     def volumes(self, rows: Sequence[int], device: str = "cpu") -> Iterator[tuple[int, torch.Tensor]]:
         z = self.latents().set_index("image")["z1"]
         for row in rows:
             yield row, balls(float(z[row]))
+
+
+class Balls(torch.nn.Module):
+    def volumes(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.stack([balls(float(x[0])) for x in z])
 
 
 def balls(z: float, n: int = 24) -> torch.Tensor:

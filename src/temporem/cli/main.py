@@ -20,6 +20,7 @@ VERBS = {
     "compare": "compare evaluated runs with each other",
     "reproduce": "compute and draw the figures of the paper",
     "kinetics": "find states along the latents, their dwell times and rates",
+    "view": "explore runs in the browser: states, volumes, paths, selections",
     "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
 }
 

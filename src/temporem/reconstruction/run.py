@@ -216,16 +216,15 @@ class Run:
                     f"{latents.index.max()}."
                 )
         z = torch.from_numpy(latents.loc[rows, latent_columns(latents)].to_numpy(np.float32, copy=True))
-        return zip(rows, self.volumes_at(z, self.generator(device), device), strict=True)
+        return zip(rows, self.volumes_at(z, device), strict=True)
 
     def volumes_at(
-        self, z: Float[Tensor, "points latent"], generator: Generator, device: str = "cpu"
+        self, z: Float[Tensor, "points latent"], device: str = "cpu"
     ) -> Iterator[Float[Tensor, "n n n"]]:
-        """Volumes at these latent states by the run's generator: masked, in the scale of the images, protein
-        positive."""
+        """Volumes at these latent states: masked, in the scale of the images, protein positive."""
         scaled_mask = self.mask() * float(self.configured("image_scale"))
-        generator = generator.eval()
-        for some in z.split(VOLUMES_AT_ONCE):
+        generator = self.generator(device).eval()
+        for some in torch.split(z, VOLUMES_AT_ONCE):
             with torch.no_grad():
                 yield from generator.volumes(some.to(device)).cpu().float() * scaled_mask
 

@@ -12,7 +12,7 @@ from matplotlib.image import imsave
 
 from temporem.files import write_text
 
-__all__ = ["definitions", "picture", "section", "table", "write_page"]
+__all__ = ["definitions", "page_of", "picture", "section", "table", "write_page"]
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -48,14 +48,18 @@ dd { margin: 0; overflow-wrap: anywhere; }
 
 def write_page(path: Path, title: str, body: str) -> None:
     """Write an HTML page with this title and body, atomically."""
+    write_text(path, page_of(title, body))
+
+
+def page_of(title: str, body: str) -> str:
+    """Return an HTML page with this title and body."""
     head = (
         '<meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
     )
-    write_text(
-        path, f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
 def section(title: str, *parts: str) -> str:

@@ -1,0 +1,1 @@
+"""`temporem view`: a page of one's own machine to explore runs."""
