@@ -21,6 +21,7 @@ def reproduce(
     structures: Path | None = None,
     peer: Path | None = None,
     docs: Path | None = None,
+    seeds: tuple[int, ...] = (),
     data_only: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Reproduce a figure of the paper: simulate, reconstruct, evaluate, compare and draw.
@@ -36,13 +37,17 @@ def reproduce(
         structures: Folder with files of the structures (7bcq…, 4cmp…, 4zt0…), instead of downloads.
         peer: Folder of evaluations of the real cryoDRGN, as benchmarks/cryodrgn_peer.py leaves them.
         docs: Where the page of results and its images go; by default DIR.
+        seeds: Of the data sets and fits, instead of the scale's own.
         data_only: Make the data sets only, for other programs to run on.
     """
     known = figure_names()
     names = known if figure == "all" else [] if figure == "results" else [figure]
     if figure not in (*known, "all", "results"):
         raise UserError(f"there is no figure {figure!r}: choose one of {', '.join(known)}, all, results.")
-    problems = reproduce_figures(names, scale, output, Structures(structures), peer, data_only)
+    try:
+        problems = reproduce_figures(names, scale, output, Structures(structures), peer, seeds, data_only)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; what was computed is kept: repeat the command to go on.") from None
     for name in names:
         print(f"{name} is in {output / name}")
     if figure in ("all", "results"):

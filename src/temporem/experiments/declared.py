@@ -37,7 +37,7 @@ class DataSet:
     simulate: Words = ()
     """The recipe and its options."""
     structures: tuple[tuple[str, str], ...] = ()
-    """Option of `simulate` → PDB id."""
+    """Option of `simulate` → PDB ids, the first that can be had."""
     scales: tuple[tuple[str, Words], ...] = ()
     """Scale → more options."""
     of: str | None = None

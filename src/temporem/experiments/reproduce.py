@@ -1,8 +1,10 @@
 """From the names of figures to their folders: plan, compute what is missing, compare, draw."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from temporem.errors import UserError
 from temporem.experiments.declared import read_catalogue, read_figure
 from temporem.experiments.figure_folder import write_figure_folder
 from temporem.experiments.peers import Peers
@@ -20,21 +22,30 @@ def reproduce_figures(
     output: Path,
     structures: Structures,
     peer: Path | None = None,
+    seeds: Sequence[int] = (),
     data_only: bool = False,
 ) -> list[str]:
     """Compute and draw figures into `output/NAME`, one after the other; returns what went wrong, in words.
+
+    `seeds` stand in for the scale's own; `peer` is the folder of `Peers`.
 
     Raises UserError where nothing can be begun: an unknown figure, a structure that cannot be had.
     """
     check_folder(output)
     catalogue = read_catalogue()
     scale = catalogue.scales[scale_name]
+    if seeds:
+        scale = replace(scale, seeds=tuple(seeds))
     plans = [plan_figure(read_figure(name, catalogue), scale, catalogue, structures) for name in names]
     cache = Cache(output / "cache")
     failed: dict[Step, str] = {}
+    problems: list[str] = []
     for plan in plans:
         steps = [x for x in plan.steps if not data_only or x.kind in ("simulate", "derive")]
         failed |= run_steps(steps, cache, plan.figure.name, failed)
         if not data_only:
-            write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)
-    return [f"{step.kind} {step.label}: {problem}" for step, problem in failed.items()]
+            try:
+                write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)
+            except UserError as error:
+                problems.append(f"{plan.figure.name}: {error}")
+    return [*problems, *(f"{step.kind} {step.label}: {problem}" for step, problem in failed.items())]

@@ -79,11 +79,10 @@ def _of_paper(claim: Claim) -> str:
 
 def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     entries = figure["comparisons"]
-    seeds = ", ".join(str(x) for x in figure["seeds"])
+    seeds = " ".join(str(x) for x in figure["seeds"])
     yield f"## {name}: {figure['title']}\n"
     yield f"{figure['paper']}\n"
-    yield f"```sh\ntemporem reproduce {name} --scale {figure['scale']}\n```\n"
-    yield f"Scale `{figure['scale']}`, seeds {seeds}.\n"
+    yield f"```sh\ntemporem reproduce {name} --scale {figure['scale']} --seeds {seeds}\n```\n"
     yield "| comparison | seed | arm | whole (Å) | moving (Å) | whole improved | moving | updates | s |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for entry in entries:

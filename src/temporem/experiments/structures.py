@@ -1,6 +1,7 @@
 """Where the structures behind the data sets come from: files of one's own, or the wwPDB."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,21 @@ class Structures:
 
     folder: Path | None = None
 
-    def find(self, pdb_id: str) -> tuple[str, str]:
+    def find(self, pdb_ids: str) -> tuple[str, str]:
         """Path of a structure's file, and the SHA-256 of what is in it.
 
-        In the folder it is the file whose name begins with the id, in whatever case.
+        Of several ids with blanks between them the first that can be had counts. In the folder it is the
+        file whose name begins with the id, in whatever case.
 
         Raises UserError where there is none, or several.
         """
+        *preferred, last = pdb_ids.split()
+        for pdb_id in preferred:
+            with suppress(UserError):
+                return self._found(pdb_id)
+        return self._found(last)
+
+    def _found(self, pdb_id: str) -> tuple[str, str]:
         path = self._downloaded(pdb_id) if self.folder is None else self._in_folder(self.folder, pdb_id)
         return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+
+from temporem.experiments.claims import findings
+from temporem.experiments.declared import Claim
+
+
+def estimate(value: float, half: float = 0.1) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def entry(
+    title: str,
+    percent: float = 2.0,
+    fraction: float = 0.9,
+    at: float | None = None,
+    resolution: float = 8.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    gain = {
+        "fraction_improved": estimate(fraction),
+        "mean_over_frames": {"percent": estimate(percent), "angstroms": estimate(percent / 10)},
+    }
+    found = {"resolution_in_angstroms": {"mean_over_frames": estimate(resolution)}}
+    return {
+        "title": title,
+        "seed": seed,
+        "at": at,
+        "arms": ["ours", "theirs"],
+        "comparison": {
+            "runs": {arm: {"whole": found, "moving": found} for arm in ("ours", "theirs")},
+            "improvement": {"ours": {"whole": {"at_half": gain}, "moving": {"at_half": gain}}},
+        },
+        "evaluations": {
+            "ours": {"latent_agreement": {"neighbour_r_squared": 0.9, "spearman": 0.95}},
+            "theirs": {"latent_agreement": {"neighbour_r_squared": 0.8, "spearman": 0.99}},
+        },
+    }
+
+
+def claim(measure: Any, *titles: str, **more: Any) -> Claim:
+    return Claim("text", "fig", measure, titles or ("one",), **more)
+
+
+def test_an_improvement_must_reach_the_papers_in_both_figures_and_every_seed() -> None:
+    asked = claim("improvement", fraction=0.85, percent=1.5, angstroms=0.1)
+    found = findings(asked, [entry("one"), entry("other", percent=-9)])
+    assert [x.where for x in found] == ["one, whole", "one, moving"]
+    assert all(x.holds for x in found)
+    assert "90.0% of the frames, +2.00 [+1.90, +2.10] % (+0.20 Å)" in found[0].ours
+    assert not any(x.holds for x in findings(asked, [entry("one", fraction=0.8)]))
+    assert not any(x.holds for x in findings(asked, [entry("one"), entry("one", percent=1.0, seed=1)]))
+
+
+@pytest.mark.parametrize(
+    ("percent", "better", "null"), [(0.5, True, False), (0.05, False, True), (-0.5, False, False)]
+)
+def test_better_and_null_are_told_by_the_interval(percent: float, better: bool, null: bool) -> None:
+    entries = [entry("one", percent=percent)]
+    assert {x.holds for x in findings(claim("better"), entries)} == {better}
+    assert {x.holds for x in findings(claim("null"), entries)} == {null}
+
+
+def test_rising_means_finer_at_every_step() -> None:
+    falling = [
+        entry("a", at=1, resolution=9.0),
+        entry("b", at=10, resolution=7.0),
+        entry("c", at=5, resolution=8.0),
+    ]
+    found = findings(claim("rising", "a", "b", "c"), falling)
+    assert [x.where for x in found] == ["ours, whole", "ours, moving", "theirs, whole", "theirs, moving"]
+    assert found[0].ours == "9.00 → 8.00 → 7.00 Å"
+    assert all(x.holds for x in found)
+    falling[2] = entry("c", at=5, resolution=9.5)
+    assert not any(x.holds for x in findings(claim("rising", "a", "b", "c"), falling))
+    assert not any(x.holds for x in findings(claim("rising", "a", "b", "c"), falling[:1]))
+
+
+def test_latents_are_compared_by_what_their_neighbours_tell() -> None:
+    (found,) = findings(claim("latents"), [entry("one")])
+    assert found.holds
+    assert "0.900 against 0.800" in found.ours
+
+
+def test_what_was_not_computed_says_nothing() -> None:
+    missing = {"title": "one", "seed": 0, "arms": ["ours", "theirs"], "at": 1.0}
+    for measure in ("improvement", "better", "null", "rising", "latents"):
+        assert findings(claim(measure), [missing]) == []

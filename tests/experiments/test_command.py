@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import tiny
+
+from temporem.cli.main import main
+from temporem.errors import UserError
+from temporem.experiments import reproduce as module
+from temporem.experiments import running
+from temporem.experiments.structures import Structures
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Two figures of the tiny catalogue, whose steps succeed without doing anything; the words called."""
+    called: list[list[str]] = []
+
+    def call(words: list[str], log: Path) -> int:
+        called.append(list(words))
+        return 0
+
+    monkeypatch.setattr(running, "in_a_process", call)
+    monkeypatch.setattr(module, "read_catalogue", tiny.catalogue)
+    monkeypatch.setattr(module, "read_figure", lambda name, _: tiny.figure())
+    return called
+
+
+def test_figures_that_cannot_be_drawn_do_not_stop_the_others(
+    declared: list[list[str]], structures: Structures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def draw(*_: object) -> None:
+        drawn.append(1)
+        raise UserError("no pen")
+
+    monkeypatch.setattr(module, "write_figure_folder", draw)
+    problems = module.reproduce_figures(["one", "two"], "small", tmp_path, structures)
+    assert problems == ["figure: no pen"] * 2
+    assert len(drawn) == 2
+    assert [x[0] for x in declared] == ["simulate"] + ["reconstruct", "evaluate"] * 2
+
+
+def test_data_only_makes_the_movies_of_the_seeds_asked_for(
+    declared: list[list[str]], structures: Structures, tmp_path: Path
+) -> None:
+    module.reproduce_figures(["one"], "small", tmp_path, structures, seeds=(3, 5), data_only=True)
+    assert [x[0] for x in declared] == ["simulate"] * 2
+    assert [x[x.index("--seed") + 1] for x in declared] == ["3", "5"]
+
+
+def test_an_unknown_figure_ends_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["reproduce", "fig8", "-o", str(tmp_path)]) == 2
+    assert "no figure 'fig8': choose one of fig3" in capsys.readouterr().err
+
+
+def test_results_before_any_figure_end_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["reproduce", "results", "-o", str(tmp_path)]) == 2
+    assert "holds no figure" in capsys.readouterr().err

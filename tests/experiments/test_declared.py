@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+import tiny
+
+from temporem.errors import UserError
+from temporem.experiments.declared import (
+    figure_names,
+    parse_figure,
+    read_catalogue,
+    read_claims,
+    read_figure,
+)
+from temporem.fitting.options import FittingOptions
+from temporem.simulation.derived import DERIVATIONS
+from temporem.simulation.recipes import RECIPES
+
+IN_THE_PAPER = ["fig3", "fig4", "fig5", "fig6", "fig7", "fig9a", "fig9b", "fig9c"]
+
+
+def test_every_figure_of_the_paper_is_declared() -> None:
+    assert figure_names() == [*IN_THE_PAPER, "ablations"]
+    catalogue = read_catalogue()
+    for name in figure_names():
+        figure = read_figure(name, catalogue)
+        assert figure.comparisons
+        assert all(len(x.arms) >= 2 for x in figure.comparisons)
+        if "trend" in figure.panels:
+            assert figure.axis
+            assert all(x.at is not None and len(x.arms) == len(figure.lines) for x in figure.comparisons)
+
+
+def test_what_is_declared_exists() -> None:
+    catalogue = read_catalogue()
+    for source in catalogue.data.values():
+        if source.of is None:
+            assert source.simulate[0] in RECIPES
+        else:
+            assert source.of in catalogue.data
+            assert source.derive is not None
+            assert source.derive[0] in DERIVATIONS
+    known = vars(FittingOptions())
+    for arm in catalogue.arms.values():
+        for word in arm.options:
+            if word.startswith("--"):
+                assert word.removeprefix("--").removeprefix("no-").replace("-", "_") in known, word
+
+
+def test_every_claim_is_of_a_declared_comparison() -> None:
+    catalogue = read_catalogue()
+    for claim in read_claims():
+        titles = {x.title for x in read_figure(claim.figure, catalogue).comparisons}
+        assert set(claim.comparisons) <= titles
+
+
+def test_the_arms_of_a_comparison_have_one_schedule() -> None:
+    catalogue = read_catalogue()
+
+    def epochs(arm: str) -> str | None:
+        words = catalogue.arms[arm].options
+        return words[words.index("--epochs") + 1] if "--epochs" in words else None
+
+    for name in figure_names():
+        for compared in read_figure(name, catalogue).comparisons:
+            ours = [x for x in compared.arms if catalogue.arms[x].external is None]
+            assert len({epochs(arm) for arm in ours}) == 1, (name, compared.title)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"comparisons": [{"data": "moon", "arms": ["tempor", "cryodrgn"]}]}, "data set 'moon'"),
+        ({"comparisons": [{"data": "peptide", "arms": ["tempor", "guess"]}]}, "arm 'guess'"),
+        (
+            {"comparisons": [{"data": ["peptide", "peptide shuffled"], "arms": ["tempor"], "title": "same"}]},
+            "one title",
+        ),
+        ({"panels": ["song"]}, "panel 'song'"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:
+    table = {
+        "title": "t",
+        "paper": "p",
+        "panels": ["fsc"],
+        "comparisons": [{"data": "peptide", "arms": ["tempor", "cryodrgn"]}],
+    }
+    parse_figure("figure", table, tiny.catalogue())
+    with pytest.raises(UserError, match=said):
+        parse_figure("figure", table | change, tiny.catalogue())
+
+
+def test_an_unknown_figure_is_refused() -> None:
+    with pytest.raises(UserError, match="no figure 'fig8'"):
+        read_figure("fig8", read_catalogue())

@@ -1,0 +1,133 @@
+"""From a declaration to the page of results, on movies so small that it takes seconds."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+
+from temporem.errors import UserError
+from temporem.experiments.claims import findings
+from temporem.experiments.declared import Claim
+from temporem.experiments.figure_folder import write_figure_folder
+from temporem.experiments.peers import Peers
+from temporem.experiments.results import write_results
+from temporem.experiments.running import Cache, run_steps
+from temporem.experiments.steps import plan_figure
+from temporem.experiments.structures import Structures
+from temporem.experiments.updates import check_equal_updates, updates_of
+from temporem.fitting import linear, trainer
+from temporem.reconstruction.run import Run
+
+
+@pytest.fixture(scope="module")
+def work(structures: Structures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose cache holds two arms on one data set."""
+    folder = tmp_path_factory.mktemp("reproduction")
+    catalogue = tiny.catalogue()
+    plan = plan_figure(tiny.figure(), catalogue.scales["small"], catalogue, structures)
+    steps = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FIRST_EPOCHS", "MORE_EPOCHS"):
+            patch.setattr(linear, name, 2)
+        objective = trainer.elbo
+        patch.setattr(trainer, "elbo", lambda *args: steps.append(1) or objective(*args))
+        failed = run_steps(plan.steps, Cache(folder / "cache", tiny.in_this_process), "test")
+        assert list(failed.values()) == []
+    (folder / "steps").write_text(str(len(steps)))
+    return folder
+
+
+def drawn(work: Path, structures: Structures, output: Path, peer: Path | None = None, **more: object) -> dict:
+    catalogue = tiny.catalogue()
+    plan = plan_figure(tiny.figure(**more), catalogue.scales["small"], catalogue, structures)
+    facts = write_figure_folder(plan, Cache(work / "cache"), Peers(peer), output)
+    assert facts == json.loads((output / "figure.json").read_text())
+    return facts
+
+
+def test_updates_are_those_the_optimiser_made(work: Path) -> None:
+    runs = [Run.open(x / "run") for x in (work / "cache").glob("reconstruct-*")]
+    assert len(runs) == 2
+    assert sum(updates_of(run) for run in runs) == int((work / "steps").read_text())
+    assert check_equal_updates(dict(zip("ab", runs, strict=True))) == 12
+
+
+def test_arms_with_unequal_updates_are_not_compared(work: Path, tmp_path: Path) -> None:
+    run = next((work / "cache").glob("reconstruct-*")) / "run"
+    shutil.copytree(run, tmp_path / "run")
+    records = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(f"{x}\n" for x in [*records, records[-1]]))
+    with pytest.raises(UserError, match=r"different numbers of updates \(a 12, b 18\)"):
+        check_equal_updates({"a": Run.open(run), "b": Run.open(tmp_path / "run")})
+
+
+def test_a_figure_has_its_pictures_tables_and_numbers(
+    work: Path, structures: Structures, tmp_path: Path
+) -> None:
+    facts = drawn(work, structures, tmp_path)
+    (entry,) = facts["comparisons"]
+    assert entry["updates"] == 12
+    assert entry["seconds"].keys() == {"tempor", "cryodrgn"}
+    assert entry["comparison"]["against"] == "cryodrgn"
+    assert entry["evaluations"]["tempor"]["references"].keys() >= {"consensus", "clock", "oracle"}
+    assert entry["evaluations"]["cryodrgn"]["references"] == {}
+    shown = {x["shows"].removeprefix("first: ") for x in facts["pictures"]}
+    assert shown == {"volumes", "fsc", "improvement", "latents of tempor", "latents of cryodrgn"}
+    for picture in facts["pictures"]:
+        assert (tmp_path / picture["file"]).stat().st_size > 1000
+    assert (tmp_path / "first-s0" / "comparison.json").exists()
+
+
+def test_a_peer_stands_beside_ours_if_it_is_of_these_movies(
+    work: Path, structures: Structures, tmp_path: Path
+) -> None:
+    arms = ("tempor", "other program", "cryodrgn")
+    facts = drawn(work, structures, tmp_path / "without", arms=arms)
+    assert "--peer, folder peptide-s0/cryodrgn" in facts["comparisons"][0]["missing"]["other program"]
+    evaluation = next((work / "cache").glob("evaluate-*-tempor-*")) / "evaluation"
+    shutil.copytree(evaluation, tmp_path / "peer" / "peptide_s0" / "cryodrgn")
+    facts = drawn(work, structures, tmp_path / "with", tmp_path / "peer", arms=arms)
+    runs = facts["comparisons"][0]["comparison"]["runs"]
+    assert list(runs) == list(arms)
+    assert runs["other program"]["whole"] == runs["tempor"]["whole"]
+    table = tmp_path / "peer" / "peptide_s0" / "cryodrgn" / "frames.csv"
+    table.write_text(table.read_text().replace("movie1", "movie7"))
+    facts = drawn(work, structures, tmp_path / "wrong", tmp_path / "peer", arms=arms)
+    assert "different truths" in facts["comparisons"][0]["missing"]["other program"]
+    assert list(facts["comparisons"][0]["comparison"]["runs"]) == ["tempor", "cryodrgn"]
+
+
+def test_a_trend_is_drawn_over_its_axis(work: Path, structures: Structures, tmp_path: Path) -> None:
+    more = {
+        "panels": ["trend"],
+        "axis": "width",
+        "lines": ["tempor", "cryodrgn"],
+        "comparisons": [
+            {"data": "peptide", "arms": ["tempor", "cryodrgn"], "title": "narrow", "at": 8},
+            {"data": "peptide", "arms": ["longer", "cryodrgn"], "title": "wide", "at": 16},
+        ],
+    }
+    facts = drawn(work, structures, tmp_path, **more)
+    assert facts["comparisons"][1]["missing"] == {"longer": "its run failed"}
+    assert [x["file"] for x in facts["pictures"]] == ["trend.png"]
+    assert findings(Claim("", "figure", "rising", ("narrow", "wide")), facts["comparisons"]) != []
+
+
+def test_the_page_of_results_tells_claims_figures_and_what_is_missing(
+    work: Path, structures: Structures, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="holds no figure"):
+        write_results(tmp_path, tmp_path)
+    drawn(work, structures, tmp_path / "fig3", arms=("tempor", "other program", "cryodrgn"))
+    page = write_results(tmp_path, tmp_path / "docs").read_text()
+    assert "temporem reproduce fig3 --scale small --seeds 0" in page
+    assert "not computed" in page
+    assert "Left out: other program: no evaluation was brought" in page
+    assert page.count("| first | 0 |") == 2
+    for name in ("consensus", "clock", "oracle"):
+        assert f"| peptide | 0 | {name} |" in page
+    pictures = [x.split(")")[0] for x in page.split("](")[1:]]
+    assert len(pictures) == 5
+    assert all((tmp_path / "docs" / x).exists() for x in pictures)

@@ -1,0 +1,102 @@
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+
+from temporem.errors import UserError
+from temporem.experiments import structures as structures_module
+from temporem.experiments.declared import parse_catalogue
+from temporem.experiments.steps import Plan, plan_figure
+from temporem.experiments.structures import Structures
+
+
+def plan(structures: Structures, scale: str = "small", **more: object) -> Plan:
+    catalogue = tiny.catalogue()
+    return plan_figure(tiny.figure(**more), catalogue.scales[scale], catalogue, structures)
+
+
+def test_inputs_come_before_what_needs_them_and_nothing_twice(structures: Structures) -> None:
+    steps = plan(structures, "paper").steps
+    assert [x.kind for x in steps].count("simulate") == 2
+    assert len(steps) == 2 * (1 + 2 * 2)
+    for index, step in enumerate(steps):
+        assert all(x in steps[:index] for x in step.inputs)
+    assert len({x.folder_name for x in steps}) == len(steps)
+
+
+def test_figures_share_equal_data_and_arms(structures: Structures) -> None:
+    one = plan(structures, arms=("tempor", "cryodrgn"))
+    two = plan(structures, arms=("longer", "cryodrgn"), title="Another")
+    shared = {x.key for x in one.steps} & {x.key for x in two.steps}
+    assert shared == {x.key for x in one.steps if "tempor" not in x.label}
+
+
+def test_the_hash_is_of_what_is_in_the_files_not_of_their_names(
+    structures: Structures, tmp_path: Path
+) -> None:
+    assert structures.folder is not None
+    before = plan(structures).steps
+    shutil.copy(structures.folder / "1PEP_helix.pdb", tmp_path / "1pep.pdb")
+    assert [x.key for x in plan(Structures(tmp_path)).steps] == [x.key for x in before]
+    (tmp_path / "1pep.pdb").write_text((tmp_path / "1pep.pdb").read_text() + "REMARK\n")
+    assert not {x.key for x in plan(Structures(tmp_path)).steps} & {x.key for x in before}
+
+
+def test_any_change_of_an_option_changes_all_that_follows_from_it(structures: Structures) -> None:
+    before = {x.label + x.kind: x.key for x in plan(structures).steps}
+    table = copy.deepcopy(tiny.TABLE)
+    table["arms"]["cryodrgn"]["options"] += ["--beta", "0.5"]
+    changed = parse_catalogue(table)
+    after = plan_figure(tiny.figure(), changed.scales["small"], changed, structures).steps
+    for step in after:
+        assert (step.key == before[step.label + step.kind]) == ("cryodrgn" not in step.label)
+
+
+def test_commands_name_the_folders_of_their_inputs(structures: Structures, tmp_path: Path) -> None:
+    simulate, reconstruct, evaluate = plan(structures).steps[:3]
+    assert str(structures.find("1pep")[0]) in simulate.command(tmp_path)
+    assert str(tmp_path / simulate.folder_name / "peptide-s0" / "movies.star") in reconstruct.command(
+        tmp_path
+    )
+    assert str(tmp_path / reconstruct.folder_name / "run") in evaluate.command(tmp_path)
+    assert not any(
+        "{" in word for step in (simulate, reconstruct, evaluate) for word in step.command(tmp_path)
+    )
+
+
+def test_the_schedule_of_the_scale_overrides_that_of_an_arm(structures: Structures) -> None:
+    words = next(x for x in plan(structures, "paper").steps if x.kind == "reconstruct").words
+    last = max(index for index, word in enumerate(words) if word == "--epochs")
+    assert words[last + 1] == "4"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [([], "holds none"), (["1pep.pdb", "1PEP.cif.gz"], "1PEP.cif.gz, 1pep.pdb")]
+)
+def test_a_folder_must_hold_each_structure_once(tmp_path: Path, names: list[str], said: str) -> None:
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(UserError, match=f"must hold one file.*{said}"):
+        Structures(tmp_path).find("1pep")
+    with pytest.raises(UserError, match="no folder"):
+        Structures(tmp_path / "nowhere").find("1pep")
+
+
+def test_of_several_structures_the_first_that_is_there_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "2abc.pdb").write_text("x")
+    assert Structures(tmp_path).find("1abc 2abc")[0].endswith("2abc.pdb")
+    (tmp_path / "1abc.pdb").write_text("y")
+    assert Structures(tmp_path).find("1abc 2abc")[0].endswith("1abc.pdb")
+    with pytest.raises(UserError, match="begins with 4abc"):
+        Structures(tmp_path).find("3abc 4abc")
+
+
+def test_without_a_network_the_folder_is_named_as_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pdb_id: str) -> Path:
+        raise UserError(f"{pdb_id} could not be downloaded.")
+
+    monkeypatch.setattr(structures_module, "download_structure", fail)
+    with pytest.raises(UserError, match=r"could not be downloaded.*--structures"):
+        Structures().find("1pep")
