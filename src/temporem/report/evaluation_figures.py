@@ -30,8 +30,10 @@ def write_evaluation_figures(folder: Path) -> None:
     figures = {
         "fsc": fsc_figure(pd.read_csv(folder / "fsc.csv")),
         "resolution": resolution_figure(pd.read_csv(folder / "frames.csv")),
-        "manifold": manifold_of(folder),
     }
+    # Another program's scores may come without latents.
+    if (folder / "manifold.csv").exists():
+        figures["manifold"] = manifold_of(folder)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
             write_figure(figure, folder / f"{name}.{suffix}")
