@@ -90,14 +90,13 @@ def test_the_soft_edge_is_left_to_whoever_writes_volumes() -> None:
     """A mask laid on in the fit and again on the way out would have its edge squared."""
     store, _, consensus, states = found()
     generator = find_volumes(store, states, consensus, 0).generator
-    hard = replace(consensus, mask=(consensus.mask > 0).float())
-    assert torch.equal(
-        find_volumes(store, states, hard, 0).generator.volumes_at_anchors, generator.volumes_at_anchors
+    outside, edge, inner = (
+        generator.volumes_at_anchors[:, (consensus.mask >= low) & (consensus.mask < high)]
+        for low, high in ((0.0, 1e-3), (2e-3, 0.1), (0.4, 0.9))
     )
-    assert (generator.volumes_at_anchors[:, consensus.mask == 0] == 0).all()
-    edge = (consensus.mask > 0) & (consensus.mask < 0.05)
-    assert edge.any()
-    assert (generator.volumes_at_anchors[:, edge] != 0).all()
+    assert (outside == 0).all()
+    # There is nothing but noise, as much of it everywhere; under the mask it would be a tenth.
+    assert edge.std() > 0.4 * inner.std()
 
 
 def test_a_whole_run_without_networks(star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

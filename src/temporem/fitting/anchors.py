@@ -30,6 +30,8 @@ SCORED_BOX = 64
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 _FRAMES_AT_ONCE = 512
+_SUPPORT = 1e-3
+"""Of the mask: where there is less of it, there is solvent."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,15 @@ def _interpolator(
     volumes = torch.empty_like(generator.volumes_at_anchors)
     power = power[: sums.box_size // 2 + 1].to(mask.device)
     for volume, total in zip(volumes, sums.combined(kernel), strict=True):
-        volume.copy_(wiener(total.to(mask.device), power, mask))
+        volume.copy_(_without_edge(wiener(total.to(mask.device), power, mask), mask))
     generator.place(centres, volumes, metric, between, shared)
     return generator
+
+
+def _without_edge(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
+    """A masked volume without the mask's soft edge, which a run lays on its volumes: once, not twice."""
+    inside = mask > _SUPPORT
+    return torch.where(inside, volume / mask.where(inside, torch.ones_like(mask)), 0)
 
 
 def _squared_distances(

@@ -31,7 +31,7 @@ from temporem.progress import progress
 
 __all__ = ["LinearStates", "Record", "find_states", "find_volumes"]
 
-FIRST_EPOCHS, FIRST_RATE = 12, 0.1
+FIRST_EPOCHS, FIRST_RATE = 8, 0.1
 """Of the subspace, from noise."""
 MORE_EPOCHS, MORE_RATE = 6, 0.04
 """Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
@@ -110,15 +110,13 @@ def find_states(
 def find_volumes(store: FrameStore, states: LinearStates, consensus: Consensus, seed: int) -> Anchored:
     """Back-project along the states."""
     steps = anchor_count(len(store)) + len(BANDWIDTHS)
-    # The soft edge of the mask is laid on when volumes leave the run; laid on twice it would be another edge.
-    support = (consensus.mask > 0).to(consensus.mask)
     with progress("Volumes along the states", steps) as advance:
         return fit_anchors(
             store,
             states.posterior.mean.to(store.device),
             states.metric,
             consensus.volume,
-            support,
+            consensus.mask,
             consensus.signal_power,
             seed,
             advance,
