@@ -38,10 +38,10 @@ def test_motion_is_found_and_neighbours_tell_of_it() -> None:
     assert facts["by_latent_dim"]["1"]["frames"] == MOVIES * FRAMES
 
 
-def test_states_in_random_order_are_motion_without_time() -> None:
+def test_states_in_random_order_have_no_time() -> None:
     order = torch.randperm(MOVIES * FRAMES, generator=torch.Generator().manual_seed(0))
     scores = scores_of(drifting().flatten()[order].reshape(MOVIES, FRAMES), snr=0.5)
-    assert motion_sentence(scores).startswith("Motion found: ")
+    assert motion_sentence(scores).startswith("No motion found, but states that differ: ")
     assert time_sentence(scores).startswith("Time does not help: ")
 
 
@@ -50,6 +50,13 @@ def test_no_motion_is_found_where_there_is_none(snr: float) -> None:
     scores = scores_of(torch.full((MOVIES, FRAMES), 0.3), snr)
     assert motion_sentence(scores).startswith("No motion found: ")
     assert time_sentence(scores) == ""
+    assert subspace_facts(scores)["motion_found"] is False
+
+
+def test_molecules_that_differ_and_stand_still_do_not_move() -> None:
+    scores = scores_of(torch.linspace(0, 1, MOVIES)[:, None].expand(MOVIES, FRAMES), snr=0.5)
+    assert motion_sentence(scores).startswith("No motion found, but states that differ: ")
+    assert time_sentence(scores).startswith("Time helps: ")
     assert subspace_facts(scores)["motion_found"] is False
 
 
@@ -68,6 +75,7 @@ def test_the_fewest_components_within_an_error_of_the_best_are_taken() -> None:
     scores = SubspaceScores(
         {d: scored(torch.tensor(x)) for d, x in nats.items()},
         {d: scored(highest - torch.tensor(x)) for d, x in nats.items()},
+        {d: scored(torch.tensor(x)) for d, x in nats.items()},
         {d: scored(torch.tensor(x)) for d, x in nats.items()},
     )
     assert scores.best == 2

@@ -17,15 +17,16 @@ from temporem.fitting.subspace_fit import (
     start_subspace,
     subspace_radius,
 )
+from temporem.model.batches import MovieBatch
 from temporem.model.subspace import FrameInformation, LinearSubspace
 
 __all__ = ["CANDIDATES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_subspaces"]
 
 CANDIDATES = (1, 2, 3, 4, 6, 8)
 """Numbers of components compared."""
-FIRST_EPOCHS, FIRST_RATE = 12, 0.1
+FIRST_EPOCHS, FIRST_RATE = 8, 0.1
 """Each frame alone: then components can be turned, and ordered by how much they move."""
-TIMED_EPOCHS, TIMED_RATE = 6, 0.04
+TIMED_EPOCHS, TIMED_RATE = 4, 0.04
 STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS)
 FRAMES_AT_ONCE = 200
 
@@ -49,11 +50,10 @@ class Fold:
         part.parts.copy_(self.subspace.parts.detach()[: components + 1])
         return part
 
-    def left_out(self, components: int, timed: bool = True) -> LeftOut:
+    def left_out(self, components: int) -> LeftOut:
         """States of the scored frames from the other frames of their movies, movie by movie."""
-        batch = self.scored.movies(torch.arange(len(self.scored.movie_rows)))
-        time = self.relaxation_time[:components] if timed else None
-        return leave_each_out(*self.natural(components), batch, time)
+        time = self.relaxation_time[:components]
+        return leave_each_out(*self.natural(components), _all_movies(self.scored), time)
 
     def natural(
         self, components: int
@@ -72,6 +72,9 @@ class SubspaceScores:
     """The highest score above each one, frame by frame."""
     time: Mapping[int, HeldOutScore]
     """Above the same components with states that know nothing of the frames before and after."""
+    order: Mapping[int, HeldOutScore]
+    """Above the same with the frames of each movie in random order: what changes has an order, molecules that
+    differ have none."""
 
     @property
     def best(self) -> int:
@@ -101,14 +104,26 @@ def fit_folds(
 
 def score_subspaces(folds: Sequence[Fold], candidates: Sequence[int]) -> SubspaceScores:
     """Foretell each fold's scored frames from the other frames of their movies."""
-    nats = {d: torch.cat([_foretold(fold, d, timed=True) for fold in folds]) for d in candidates}
-    lone = {d: torch.cat([_foretold(fold, d, timed=False) for fold in folds]) for d in candidates}
+    generator = torch.Generator().manual_seed(0)
+    shuffles = [_shuffle(fold.scored, generator) for fold in folds]
+    nats: dict[int, list[Tensor]] = {d: [] for d in candidates}
+    lone: dict[int, list[Tensor]] = {d: [] for d in candidates}
+    shuffled: dict[int, list[Tensor]] = {d: [] for d in candidates}
+    for d in candidates:
+        for fold, shuffle in zip(folds, shuffles, strict=True):
+            time, batch = fold.relaxation_time[:d], _all_movies(fold.scored)
+            matrix, vector = fold.natural(d)
+            nats[d].append(_foretold(matrix, vector, batch, time))
+            lone[d].append(_foretold(matrix, vector, batch, None))
+            shuffled[d].append(_foretold(matrix[shuffle], vector[shuffle], batch, time))
     movie = torch.cat([_movie(fold.scored) * len(folds) + turn for turn, fold in enumerate(folds)])
-    highest = max(nats.values(), key=lambda scores: float(scores.mean()))
+    foretold = {d: torch.cat(scores) for d, scores in nats.items()}
+    highest = max(foretold.values(), key=lambda scores: float(scores.mean()))
     return SubspaceScores(
-        {d: over_movies(scores, movie) for d, scores in nats.items()},
-        {d: over_movies(highest - scores, movie) for d, scores in nats.items()},
-        {d: over_movies(scores - lone[d], movie) for d, scores in nats.items()},
+        {d: over_movies(scores, movie) for d, scores in foretold.items()},
+        {d: over_movies(highest - scores, movie) for d, scores in foretold.items()},
+        {d: over_movies(scores - torch.cat(lone[d]), movie) for d, scores in foretold.items()},
+        {d: over_movies(scores - torch.cat(shuffled[d]), movie) for d, scores in foretold.items()},
     )
 
 
@@ -152,9 +167,26 @@ def _told(subspace: LinearSubspace, store: FrameStore) -> FrameInformation:
     )
 
 
-def _foretold(fold: Fold, components: int, timed: bool) -> Float[Tensor, " frames"]:
-    matrix, vector = fold.natural(components)
-    return log_predictive(fold.left_out(components, timed), matrix, vector)
+def _foretold(
+    matrix: Float[Tensor, "frames latent latent"],
+    vector: Float[Tensor, "frames latent"],
+    batch: MovieBatch,
+    relaxation_time: Float[Tensor, " latent"] | None,
+) -> Float[Tensor, " frames"]:
+    return log_predictive(leave_each_out(matrix, vector, batch, relaxation_time), matrix, vector)
+
+
+def _all_movies(store: FrameStore) -> MovieBatch:
+    return store.movies(torch.arange(len(store.movie_rows)))
+
+
+def _shuffle(store: FrameStore, generator: torch.Generator) -> Int[Tensor, " frames"]:
+    """The frames of each movie in random order, movie by movie."""
+    shuffled, first = [], 0
+    for rows in store.movie_rows:
+        shuffled.append(first + torch.randperm(len(rows), generator=generator))
+        first += len(rows)
+    return torch.cat(shuffled)
 
 
 def _movie(store: FrameStore) -> Int[Tensor, " frames"]:

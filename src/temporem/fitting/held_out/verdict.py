@@ -5,16 +5,33 @@ from typing import Any
 from temporem.fitting.held_out.score import HeldOutScore
 from temporem.fitting.held_out.subspace import SubspaceScores
 
-__all__ = ["motion_sentence", "score_facts", "subspace_facts", "time_sentence", "volumes_sentence"]
+__all__ = [
+    "motion_found",
+    "motion_sentence",
+    "score_facts",
+    "subspace_facts",
+    "time_sentence",
+    "volumes_sentence",
+]
+
+
+def motion_found(scores: SubspaceScores) -> bool:
+    """Whether volumes that change foretell frames better than one does, and the frames' order counts."""
+    return scores.by_dimension[scores.best].is_positive and scores.order[scores.best].is_positive
 
 
 def motion_sentence(scores: SubspaceScores) -> str:
-    """Whether volumes that change foretell frames better than one volume does."""
-    best = scores.best
-    score = scores.by_dimension[best]
+    """Whether anything moves."""
+    score, order = scores.by_dimension[scores.best], scores.order[scores.best]
+    components = "1 component foretells" if scores.best == 1 else f"{scores.best} components foretell"
+    better = f"{components} frames of other movies better than one volume does, by {score}"
+    if motion_found(scores):
+        return f"Motion found: {better}; the frames' order tells {order} of it."
     if score.is_positive:
-        components = "1 component foretells" if best == 1 else f"{best} components foretell"
-        return f"Motion found: {components} frames of other movies better than one volume does, by {score}."
+        return (
+            f"No motion found, but states that differ: {better}; the frames' order tells nothing ({order}):"
+            " molecules differ from each other, or change at random from one frame to the next."
+        )
     return (
         "No motion found: volumes that change foretell frames of other movies no better than one volume does"
         f" ({score})."
@@ -22,7 +39,7 @@ def motion_sentence(scores: SubspaceScores) -> str:
 
 
 def time_sentence(scores: SubspaceScores) -> str:
-    """Whether a frame's neighbours tell of its state; empty where nothing moves."""
+    """Whether the other frames of a movie tell of a frame's state; empty where all frames show one state."""
     if not scores.by_dimension[scores.best].is_positive:
         return ""
     score = scores.time[scores.best]
@@ -42,12 +59,13 @@ def volumes_sentence(score: HeldOutScore) -> str:
 def subspace_facts(scores: SubspaceScores) -> dict[str, Any]:
     """Scores and sentences, as JSON holds them."""
     return {
-        "motion_found": scores.by_dimension[scores.best].is_positive,
+        "motion_found": motion_found(scores),
         "motion": motion_sentence(scores),
         "time": time_sentence(scores),
         "best_latent_dim": scores.best,
         "by_latent_dim": {str(d): score_facts(score) for d, score in scores.by_dimension.items()},
         "gain_of_time": {str(d): score_facts(score) for d, score in scores.time.items()},
+        "gain_of_order": {str(d): score_facts(score) for d, score in scores.order.items()},
     }
 
 
