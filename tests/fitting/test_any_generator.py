@@ -10,6 +10,7 @@ from torch import Tensor
 
 from temporem.fitting import encoder_start, generator_start, linear, trainer, warm_start
 from temporem.fitting.generator_start import VolumesFound
+from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.generators import Generator
@@ -63,6 +64,8 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (linear, "FIRST_EPOCHS", 2),
         (linear, "MORE_EPOCHS", 2),
+        (held_out, "FIRST_EPOCHS", 2),
+        (held_out, "TIMED_EPOCHS", 1),
         (warm_start, "STEPS", 4),
         (encoder_start, "STEPS", 4),
     ):

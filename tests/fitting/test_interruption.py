@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from temporem.errors import UserError
 from temporem.fitting import encoder_start, linear, trainer, warm_start
 from temporem.fitting import reconstruct as module
+from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -30,6 +31,8 @@ def shorten(patch: pytest.MonkeyPatch) -> None:
     for module_, name, value in (
         (linear, "FIRST_EPOCHS", 2),
         (linear, "MORE_EPOCHS", 2),
+        (held_out, "FIRST_EPOCHS", 2),
+        (held_out, "TIMED_EPOCHS", 1),
         (warm_start, "STEPS", 4),
         (encoder_start, "STEPS", 4),
     ):

@@ -14,6 +14,7 @@ from torch import Tensor
 from temporem.fitting import encoder_start, linear, trainer, warm_start
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
@@ -26,6 +27,12 @@ from temporem.reconstruction.run import Run
 
 BOX = 16
 OPTIONS = FittingOptions(latent_dim=2, device="cpu", method="linear", width=16, layers=1, epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def judged_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "FIRST_EPOCHS", 2)
+    monkeypatch.setattr(held_out, "TIMED_EPOCHS", 1)
 
 
 @cache

@@ -14,6 +14,7 @@ from blob_movies import swinging, write_movies
 from temporem.errors import UserError
 from temporem.fitting import encoder_start, linear, warm_start
 from temporem.fitting import reconstruct as module
+from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -28,6 +29,8 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for module_, name, value in (
         (linear, "FIRST_EPOCHS", 3),
         (linear, "MORE_EPOCHS", 2),
+        (held_out, "FIRST_EPOCHS", 2),
+        (held_out, "TIMED_EPOCHS", 1),
         (warm_start, "STEPS", 5),
         (encoder_start, "STEPS", 5),
     ):
