@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from temporem.cli.main import main
+from temporem.reconstruction.run import Run
 
 
 def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
@@ -43,3 +45,24 @@ def test_a_full_disk_in_the_middle_of_a_fit_is_one_sentence(
     monkeypatch.setattr("temporem.cli.reconstruct.fit", full)
     assert main(["reconstruct", str(star), "-o", str(tmp_path / "run")]) == 2
     assert "latents.csv" in capsys.readouterr().err
+
+
+def test_the_first_answer_has_a_report_while_the_networks_train(
+    star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported: list[Run] = []
+
+    def training(*arguments: object) -> None:
+        run = Run.create(tmp_path / "run", {})
+        show = arguments[-1]
+        assert isinstance(show, Callable)
+        show(run)
+        assert reported == [run]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("temporem.cli.reconstruct.fit", training)
+    monkeypatch.setattr(
+        "temporem.cli.reconstruct.write_report", lambda run: reported.append(run) or run.path / "report.html"
+    )
+    assert main(["reconstruct", str(star), "-o", str(tmp_path / "run")]) == 130
+    assert "linear method's answer is in" in capsys.readouterr().err

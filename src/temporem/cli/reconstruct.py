@@ -36,7 +36,7 @@ def reconstruct(
         resume: Go on with a run that was interrupted.
     """
     try:
-        run = fit(movies, output, reading, preprocessing, fitting, resume, first_answer=_show)
+        run = fit(movies, output, reading, preprocessing, fitting, resume, _show)
         page = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(movies, output)) from None
