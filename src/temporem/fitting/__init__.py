@@ -3,5 +3,6 @@
 `reconstruct.reconstruct` is the whole job. A stage of it begins with `warm_start` (states from a linear
 subspace, `subspace_fit`; volumes along them, `anchors`; an encoder to match, `encoder_start`) and is a
 `trainer.Trainer` climbing the `objective` on the frames of a `frames.FrameStore`, with `checkpoints` to go on
-from.
+from. `held_out.choosing` says first, from movies left out, whether anything moves and how many dimensions it
+takes.
 """

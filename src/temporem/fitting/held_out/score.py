@@ -32,10 +32,11 @@ class HeldOutScore:
 
 def over_movies(nats: Float[Tensor, " frames"], movie: Int[Tensor, " frames"]) -> HeldOutScore:
     """Mean of the frames, and its standard error as that of a ratio of sums over movies."""
-    _, index = torch.unique(movie, return_inverse=True)
+    nats = nats.detach().cpu().double()
+    _, index = torch.unique(movie.cpu(), return_inverse=True)
     movies = int(index.max()) + 1
-    mean = nats.double().mean()
-    deviation = torch.zeros(movies, dtype=torch.float64).index_add(0, index, nats.double() - mean)
+    mean = nats.mean()
+    deviation = torch.zeros(movies, dtype=torch.float64).index_add(0, index, nats - mean)
     error = math.inf
     if movies > 1:
         error = float((deviation.square().sum() * movies / (movies - 1)).sqrt()) / len(nats)
