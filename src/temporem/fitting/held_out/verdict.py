@@ -49,11 +49,11 @@ def time_sentence(scores: SubspaceScores) -> str:
 
 
 def volumes_sentence(score: HeldOutScore) -> str:
-    """The score of the volumes themselves."""
-    how = "Held-out frames, foretold by volumes of half of the movies and by the other frames of their own"
+    """How well volumes do, at states that only the other frames of a movie tell."""
+    how = "The linear method's volumes of half of the movies foretell the others' frames"
     if score.is_positive:
-        return f"{how}: better than by the consensus, by {score}."
-    return f"{how}: no better than by the consensus ({score})."
+        return f"{how} better than their consensus does, by {score}."
+    return f"{how} no better than their consensus does ({score})."
 
 
 def subspace_facts(scores: SubspaceScores) -> dict[str, Any]:
