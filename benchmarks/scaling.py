@@ -3,9 +3,10 @@
     python benchmarks/scaling.py [--until prepare|consensus|subspace|volumes|training] [FRAMESxBOX …]
 
 For each pair, movies of ten frames of a swinging blob molecule with noise and CTF are written to a temporary
-folder, read and fitted in a process of their own. The table has, per frame, the milliseconds of each step
-(`subspace` and `training` are one epoch's) and the peak of the memory: `private` is what the process asked
-for, `resident` counts with it what the system keeps of mapped files as long as nobody else wants the memory.
+folder, read and fitted in a process of their own. The table has, per frame, the milliseconds of processor
+time of each step (of all threads; `subspace` and `training` are one epoch's) and the peak of the memory:
+`private` is what the process asked for, `resident` counts with it what the system keeps of mapped files as
+long as nobody else wants the memory.
 """
 
 import argparse
@@ -81,13 +82,13 @@ def measured(frames: int, box: int, steps: tuple[str, ...]) -> dict[str, float]:
 
 
 def fitted(folder: Path, state: torch.Tensor, steps: tuple[str, ...]) -> dict[str, float]:
-    """Seconds that each step took."""
+    """Seconds of the processor that each step took."""
     took: dict[str, float] = {}
-    last = time.monotonic()
+    last = time.process_time()
 
     def done(step: str) -> bool:
         nonlocal last
-        now = time.monotonic()
+        now = time.process_time()
         took[step], last = now - last, now
         return step == steps[-1]
 
@@ -120,7 +121,7 @@ def fitted(folder: Path, state: torch.Tensor, steps: tuple[str, ...]) -> dict[st
     network = start_generator(options, VolumesFound(consensus, along), None)
     model = assemble(store, options, True, network)
     model.features.subspace.load_state_dict(subspace.state_dict())
-    last = time.monotonic()
+    last = time.process_time()
     trainer = Trainer(model, store, options, 1, "temporal", folder / "checkpoints", generator)
     trainer.run(lambda record: None, lambda count, note: None)
     done("training")
