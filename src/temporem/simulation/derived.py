@@ -100,8 +100,6 @@ def _repeated(
     frame = np.tile(np.arange(count), len(truth))
     digits = len(str(len(truth)))
     ids = tuple(f"movie{i + 1:0{digits}d}" for i in range(len(truth)))
-    assert movies.rotation is not None
-    assert movies.translation_in_angstroms is not None
     optics = movies.contrast_transfer
     still = dataclasses.replace(
         movies,
@@ -109,8 +107,8 @@ def _repeated(
         movie=row,
         frame=frame,
         time=frame.astype(np.float64),
-        rotation=movies.rotation[row],
-        translation_in_angstroms=movies.translation_in_angstroms[row],
+        rotation=truth.rotation[row],
+        translation_in_angstroms=truth.translation_in_angstroms[row],
         contrast_transfer=None if optics is None else optics[torch.from_numpy(row)],
     )
     write_movies_star(folder / "movies.star", still, _names(row))

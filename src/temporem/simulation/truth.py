@@ -96,13 +96,6 @@ class Truth:
         """The volumes of these images together."""
         return torch.stack(list(self.volumes(rows)))
 
-    def mean_volume(self) -> Float[Tensor, "n n n"]:
-        """The mean over all images."""
-        total = torch.zeros((self.box_size,) * 3, dtype=torch.float64)
-        for k, count in zip(*np.unique(self.conformation, return_counts=True), strict=True):
-            total += int(count) * self.conformation_volume(int(k)).double()
-        return (total / len(self)).float()
-
     def save(self, folder: Path) -> None:
         """Write a folder that needs nothing outside it."""
         save_structure(folder / "structure.npz", self.structure)
