@@ -72,6 +72,7 @@ def test_paths(tmp_path, star):
         ("_rlnVoltage", "_rlnOther", "no column rlnVoltage"),
         ("_rlnTomoParticleName", "_rlnOther", "does not say which movie .* --movie-column"),
         ("000009@", "000010@", r"row 8 asks for image 10 of .*movies.mrcs, which holds 9"),
+        ("000009@movies", "movies", "row 8: 'movies.mrcs' does not say which of that stack's 9 images"),
         ("000009@", "000000@", "row 8: '000000@movies.mrcs' is not an image name"),
         ("000002@movies", "000002@gone", "names the stack gone.mrcs, which does not exist; tried "),
         ("\tgamma\t2\t", "\tgamma\tx\t", "row 7, column rlnMicrographFrameNumber: 'x' is not a number"),
@@ -98,6 +99,18 @@ def test_paths(tmp_path, star):
 def test_star(star, old, new, message):
     edit(star, old, new)
     fails(message, star)
+
+
+def test_a_table_of_images_of_another_box(tmp_path, movies, star):
+    """As after down-sampling: the pixel size it states is not that of these images."""
+    size, other = f"\t{BOX}\t2\t", f"\t{2 * BOX}\t2\t"
+    edit(star, size, other)
+    match = f"about images of {2 * BOX} pixels .rlnImageSize. but .* holds images of {BOX}; .*--pixel-size"
+    fails(match, star)
+    assert read_movies(star, ReadingOptions(pixel_size=3.0)).pixel_size_in_angstroms == 3.0
+    folder = write_as_folder(tmp_path, movies)
+    edit(folder / "poses.star", size, other)
+    fails(match, folder)
 
 
 def test_star_of_an_unknown_optics_group(star):

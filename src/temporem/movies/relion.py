@@ -24,6 +24,7 @@ from temporem.physics.rotations import matrix_from_relion_angles
 
 __all__ = [
     "IMAGE_NAME",
+    "check_image_size",
     "read_relion",
     "relion_ctf",
     "relion_dose",
@@ -34,6 +35,7 @@ __all__ = [
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 IMAGE_NAME = "rlnImageName"
+IMAGE_SIZE = "rlnImageSize"
 DOSE = "rlnMicrographPreExposure"
 # Images that RELION has already changed by the CTF need another image model than ours.
 CHANGED_BY_CTF = ("rlnCtfDataAreCtfPremultiplied", "rlnCtfDataArePhaseFlipped")
@@ -55,9 +57,11 @@ def read_relion(path: Path, options: ReadingOptions) -> Source:
     Raises UserError where a needed column, a stack or an image is missing or contradicts another.
     """
     table = read_star(path)
+    images = _images(table, path)
+    check_image_size(table, images, options)
     return Source(
         words=str(path),
-        images=_images(table, path),
+        images=images,
         movies=lambda: movies_from_columns(table, options),
         pixel_sizes=relion_pixel_size(table),
         poses=lambda pixel_size: relion_poses(table, pixel_size),
@@ -85,10 +89,34 @@ def _images(table: Table, metadata: Path) -> StackImages:
     names = [split_image_name(x, f"{table.source} row {i}") for i, x in enumerate(table.text(IMAGE_NAME))]
     stacks = [index.setdefault(path, len(index)) for _, path in names]
     opened = [open_stack(find_stack(path, metadata)) for path in index]
+    for row, name in enumerate(table.text(IMAGE_NAME)):
+        count = opened[stacks[row]].shape[0]
+        if "@" not in name and count > 1:
+            raise UserError(
+                f"{table.source} row {row}: {name!r} does not say which of that stack's {count} images is "
+                "meant; write its number before it, as in 000001@stack.mrcs."
+            )
     try:
         return StackImages(opened, np.array(stacks), np.array([number for number, _ in names]))
     except UserError as error:
         raise UserError(f"{table.source}: {error}") from None
+
+
+def check_image_size(table: Table, images: StackImages, options: ReadingOptions) -> None:
+    """Raise UserError where a table is about images of another box, whose pixels may be of another size.
+
+    A pixel size among the options settles it.
+    """
+    if options.pixel_size is not None or IMAGE_SIZE not in table:
+        return
+    sizes = table.numbers(IMAGE_SIZE)
+    wrong = sizes != images.box_size
+    if wrong.any():
+        raise UserError(
+            f"{table.source} is about images of {sizes[wrong][0]:g} pixels ({IMAGE_SIZE}) but "
+            f"{images.stacks[0].path} holds images of {images.box_size}; give the images it was written for, "
+            "or the pixel size in Å of these with --pixel-size."
+        )
 
 
 def relion_pixel_size(table: Table) -> list[tuple[str, float]]:

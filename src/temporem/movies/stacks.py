@@ -18,7 +18,14 @@ from temporem.movies.movie_columns import (
     particle_column,
 )
 from temporem.movies.reading_options import ReadingOptions
-from temporem.movies.relion import relion_ctf, relion_dose, relion_notes, relion_pixel_size, relion_poses
+from temporem.movies.relion import (
+    check_image_size,
+    relion_ctf,
+    relion_dose,
+    relion_notes,
+    relion_pixel_size,
+    relion_poses,
+)
 from temporem.movies.source import Source
 from temporem.movies.star import TABLE_SUFFIXES, read_table
 from temporem.movies.table import Table
@@ -38,7 +45,8 @@ def read_stacks(path: Path, options: ReadingOptions) -> Source:
     the one .star or .csv with RELION's columns in the folder, if there is one; `matching.match_rows` says
     which row is whose. A movie is named after its stack.
 
-    Raises UserError where there is no stack, more than one such table, or as `match_rows` does.
+    Raises UserError where there is no stack, more than one such table, or as `match_rows` and
+    `check_image_size` do.
     """
     paths = _stack_paths(path)
     images = StackImages.all_of([open_stack(x) for x in paths])
@@ -46,6 +54,7 @@ def read_stacks(path: Path, options: ReadingOptions) -> Source:
     if unordered is None:
         return Source(str(path), images, movies=lambda: _one_per_stack(str(path), images, None, options))
     table = match_rows(unordered, images)
+    check_image_size(table, images, options)
     return Source(
         words=f"{path} with {table.source}",
         images=images,
