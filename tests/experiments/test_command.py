@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,19 @@ def test_figures_that_cannot_be_drawn_do_not_stop_the_others(
 def test_data_only_makes_the_movies_of_the_seeds_asked_for(
     declared: list[list[str]], structures: Structures, tmp_path: Path
 ) -> None:
-    module.reproduce_figures(["one"], "small", tmp_path, structures, seeds=(3, 5), data_only=True)
+    module.reproduce_figures(["one"], "small", tmp_path, structures, seeds=(3, 5), only="data")
     assert [x[0] for x in declared] == ["simulate"] * 2
     assert [x[x.index("--seed") + 1] for x in declared] == ["3", "5"]
+
+
+def test_pictures_only_computes_nothing(
+    declared: list[list[str]], structures: Structures, tmp_path: Path
+) -> None:
+    assert module.reproduce_figures(["one"], "small", tmp_path, structures, only="pictures") == []
+    assert declared == []
+    facts = json.loads((tmp_path / "figure" / "figure.json").read_text())
+    assert facts["comparisons"][0]["missing"].keys() == {"tempor", "cryodrgn"}
+    assert facts["pictures"] == []
 
 
 def test_an_unknown_figure_ends_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
 from temporem.errors import UserError
 from temporem.experiments.declared import figure_names
-from temporem.experiments.reproduce import reproduce_figures
+from temporem.experiments.reproduce import Part, reproduce_figures
 from temporem.experiments.results import write_results
 from temporem.experiments.structures import Structures
 
@@ -22,7 +22,7 @@ def reproduce(
     peer: Path | None = None,
     docs: Path | None = None,
     seeds: tuple[int, ...] = (),
-    data_only: FlagCreatePairsOff[bool] = False,
+    only: Part = "all",
 ) -> None:
     """Reproduce a figure of the paper: simulate, reconstruct, evaluate, compare and draw.
 
@@ -38,14 +38,15 @@ def reproduce(
         peer: Folder of evaluations of the real cryoDRGN, as benchmarks/cryodrgn_peer.py leaves them.
         docs: Where the page of results and its images go; by default DIR.
         seeds: Of the data sets and fits, instead of the scale's own.
-        data_only: Make the data sets only, for other programs to run on.
+        only: data makes the data sets, for other programs to run on; pictures computes nothing and draws
+            what there is.
     """
     known = figure_names()
     names = known if figure == "all" else [] if figure == "results" else [figure]
     if figure not in (*known, "all", "results"):
         raise UserError(f"there is no figure {figure!r}: choose one of {', '.join(known)}, all, results.")
     try:
-        problems = reproduce_figures(names, scale, output, Structures(structures), peer, seeds, data_only)
+        problems = reproduce_figures(names, scale, output, Structures(structures), peer, seeds, only)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; what was computed is kept: repeat the command to go on.") from None
     for name in names:

@@ -33,8 +33,9 @@ def findings(claim: Claim, entries: Sequence[Entry]) -> list[Finding]:
     by_title = {title: [x for x in made if x["title"] == title] for title in claim.comparisons}
     found = []
     for title, same in by_title.items():
-        if same and claim.measure == "latents":
-            found.append(_latents(title, same))
+        if claim.measure == "latents":
+            known = [x for x in same if all(_agreement(x, arm) for arm in (x["arms"][0], x["arms"][-1]))]
+            found += [_latents(title, known)] if known else []
         elif same:
             found += [_improvement(claim, title, mask, same) for mask in MASKS if mask in _gain(same[0])]
     return found
@@ -77,11 +78,10 @@ def _rising(entries: Sequence[Entry]) -> list[Finding]:
 
 
 def _latents(title: str, entries: Sequence[Entry]) -> Finding:
+    """Whether the first arm's nearest latents tell the state better than the last's."""
     told, holds = [], True
     for entry in entries:
-        ours, baseline = (
-            entry["evaluations"][arm]["latent_agreement"] for arm in (entry["arms"][0], entry["arms"][-1])
-        )
+        ours, baseline = (_agreement(entry, arm) for arm in (entry["arms"][0], entry["arms"][-1]))
         name = "neighbour_r_squared"
         told.append(
             f"R² {ours[name]:.3f} against {baseline[name]:.3f} without time, "
@@ -89,6 +89,11 @@ def _latents(title: str, entries: Sequence[Entry]) -> Finding:
         )
         holds &= ours[name] > baseline[name]
     return Finding(title, "; ".join(told), holds)
+
+
+def _agreement(entry: Entry, arm: str) -> Mapping[str, float]:
+    """Of an arm's latents with the true state; empty where that could not be asked."""
+    return entry["evaluations"].get(arm, {}).get("latent_agreement") or {}
 
 
 def _gain(entry: Entry) -> Mapping[str, Any]:

@@ -53,6 +53,7 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
             entry |= {
                 "updates": check_equal_updates(runs),
                 "seconds": {arm: _seconds(cache, step) for arm, step in steps.items()},
+                "devices": sorted({str(run.configured("device")) for run in runs.values()}),
                 "comparison": comparison.summary,
                 "evaluations": {arm: _beside(x) for arm, x in evaluations.items()},
             }
@@ -105,7 +106,7 @@ def _evaluations(
         elif cache.done(step):
             found[arm] = read_evaluation(cache.path(step) / "evaluation")
         else:
-            missing[arm] = "its run failed"
+            missing[arm] = "not computed, or it failed"
     return _of_one_truth(plan, compared, seed, found, missing), missing
 
 

@@ -1,19 +1,27 @@
 """From the names of figures to their folders: plan, compute what is missing, compare, draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, get_args
 
 from temporem.errors import UserError
 from temporem.experiments.declared import read_catalogue, read_figure
 from temporem.experiments.figure_folder import write_figure_folder
 from temporem.experiments.peers import Peers
 from temporem.experiments.running import Cache, run_steps
-from temporem.experiments.steps import Step, plan_figure
+from temporem.experiments.steps import Kind, Step, plan_figure
 from temporem.experiments.structures import Structures
 from temporem.files import check_folder
 
-__all__ = ["reproduce_figures"]
+__all__ = ["Part", "reproduce_figures"]
+
+Part = Literal["all", "data", "pictures"]
+KINDS: Mapping[Part, tuple[Kind, ...]] = {
+    "all": get_args(Kind),
+    "data": ("simulate", "derive"),
+    "pictures": (),
+}
 
 
 def reproduce_figures(
@@ -23,11 +31,11 @@ def reproduce_figures(
     structures: Structures,
     peer: Path | None = None,
     seeds: Sequence[int] = (),
-    data_only: bool = False,
+    only: Part = "all",
 ) -> list[str]:
     """Compute and draw figures into `output/NAME`, one after the other; returns what went wrong, in words.
 
-    `seeds` stand in for the scale's own; `peer` is the folder of `Peers`.
+    `seeds` stand in for the scale's own; `peer` is the folder of `Peers`; `only` leaves out the rest.
 
     Raises UserError where nothing can be begun: an unknown figure, a structure that cannot be had.
     """
@@ -41,9 +49,9 @@ def reproduce_figures(
     failed: dict[Step, str] = {}
     problems: list[str] = []
     for plan in plans:
-        steps = [x for x in plan.steps if not data_only or x.kind in ("simulate", "derive")]
+        steps = [x for x in plan.steps if x.kind in KINDS[only]]
         failed |= run_steps(steps, cache, plan.figure.name, failed)
-        if not data_only:
+        if only != "data":
             try:
                 write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)
             except UserError as error:

@@ -88,6 +88,8 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     for entry in entries:
         yield from _rows(entry)
     yield ""
+    devices = sorted({x for entry in entries for x in entry.get("devices", ())})
+    yield f"Seconds of the reconstruction where it was not interrupted, on: {', '.join(devices) or '–'}.\n"
     missing = {f"{arm}: {why}" for entry in entries for arm, why in entry["missing"].items()}
     if missing:
         yield f"Left out: {'; '.join(sorted(missing))}.\n"

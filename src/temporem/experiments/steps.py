@@ -11,7 +11,7 @@ from temporem import __version__
 from temporem.experiments.declared import Arm, Catalogue, DataSet, Figure, Scale
 from temporem.experiments.structures import Structures
 
-__all__ = ["Plan", "Step", "movies_of", "plan_figure", "readable"]
+__all__ = ["Kind", "Plan", "Step", "movies_of", "plan_figure", "readable"]
 
 Kind = Literal["simulate", "derive", "reconstruct", "evaluate"]
 
