@@ -101,7 +101,7 @@ def fitted(folder: Path, state: torch.Tensor, steps: tuple[str, ...]) -> dict[st
     consensus = find_consensus(store)
     if done("consensus"):
         return took
-    options, generator = FittingOptions(epochs=2), torch.Generator().manual_seed(0)
+    options, generator = FittingOptions(latent_dim=8, epochs=2), torch.Generator().manual_seed(0)
     subspace = LinearSubspace(
         store.lattice.box_size,
         options.latent_dim,
