@@ -60,25 +60,27 @@ def test_molecules_that_differ_and_stand_still_do_not_move() -> None:
     assert subspace_facts(scores)["motion_found"] is False
 
 
-def test_the_fewest_components_within_an_error_of_the_best_are_taken() -> None:
-    nats = {
-        1: [0.0, 0.2, 0.1, 0.3],
-        2: [1.0, 1.1, 1.3, 1.2],
-        4: [1.1, 1.0, 1.25, 1.3],
-        8: [0.9, 1.0, 1.1, 1.0],
-    }
-    highest = torch.tensor(nats[4])
+@pytest.mark.parametrize(
+    ("nats", "best"),
+    [
+        # Within one standard error of the highest.
+        ({1: [0.0, 0.2, 0.1, 0.3], 2: [1.0, 1.1, 1.3, 1.2], 4: [1.1, 1.0, 1.25, 1.3], 8: [0.9, 1, 1, 1]}, 2),
+        # Surely below the highest, by less than a hundredth of it.
+        ({1: [98.0, 78.0], 2: [99.5, 79.5], 4: [100.0, 80.0]}, 2),
+        ({1: [-1.0, -1.2], 2: [-1.5, -1.6]}, 1),
+    ],
+)
+def test_the_fewest_components_that_tell_as_much_as_the_best_are_taken(
+    nats: dict[int, list[float]], best: int
+) -> None:
+    values = {d: torch.tensor(x) for d, x in nats.items()}
+    highest = max(values.values(), key=lambda x: float(x.mean()))
 
-    def scored(values: Tensor) -> HeldOutScore:
-        return over_movies(values, torch.arange(4))
+    def scored(of: dict[int, Tensor]) -> dict[int, HeldOutScore]:
+        return {d: over_movies(x, torch.arange(len(x))) for d, x in of.items()}
 
-    scores = SubspaceScores(
-        {d: scored(torch.tensor(x)) for d, x in nats.items()},
-        {d: scored(highest - torch.tensor(x)) for d, x in nats.items()},
-        {d: scored(torch.tensor(x)) for d, x in nats.items()},
-        {d: scored(torch.tensor(x)) for d, x in nats.items()},
-    )
-    assert scores.best == 2
+    below = scored({d: highest - x for d, x in values.items()})
+    assert SubspaceScores(scored(values), below, scored(values), scored(values)).best == best
 
 
 def test_each_epoch_is_told() -> None:

@@ -11,7 +11,7 @@ from temporem.model.priors import PriorKind
 __all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method"]
 
 Method = Literal["tempor", "linear", "cryodrgn"]
-GeneratorKind = Literal["fourier"]
+GeneratorKind = Literal["fourier", "deformable"]
 FeatureKind = Literal["subspace", "image"]
 
 
@@ -19,8 +19,8 @@ FeatureKind = Literal["subspace", "image"]
 class FittingOptions:
     """Choices of the model and of its fitting."""
 
-    latent_dim: int | Literal["auto"] = 8
-    """Dimensions of the latent state; auto: as many as foretell held-out frames best."""
+    latent_dim: int | Literal["auto"] = "auto"
+    """Dimensions of the latent state; auto: as few as foretell held-out frames as well as any."""
     method: Method = "tempor"
     """tempor infers states from whole movies; linear does so without networks, in seconds; cryodrgn is tempor
     without time (paper, Eq. 9)."""
@@ -42,7 +42,8 @@ class FittingOptions:
     explicit: bool = True
     """Start the generator from volumes back-projected along the states; else, as the paper, from nothing."""
     generator: GeneratorKind = "fourier"
-    """What makes the volumes. fourier: the paper's MLP at Fourier coordinates."""
+    """What makes the volumes. fourier: the paper's MLP at Fourier coordinates; deformable: one density that
+    moves, which every frame has a part in."""
     width: int = 256
     """Units in each hidden layer of the generator."""
     layers: int = 3
@@ -95,3 +96,8 @@ class FittingOptions:
         for name, value, holds, needed in rules:
             if not holds:
                 raise UserError(f"--{name} is {value}, but must be {needed}: choose another value.")
+        if self.generator == "deformable" and self.method != "tempor":
+            raise UserError(
+                f"--generator deformable goes with --method tempor, not {self.method}: choose one of the two"
+                " anew."
+            )

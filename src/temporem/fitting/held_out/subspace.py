@@ -28,6 +28,8 @@ FIRST_EPOCHS, FIRST_RATE = 8, 0.1
 """Each frame alone: then components can be turned, and ordered by how much they move."""
 TIMED_EPOCHS, TIMED_RATE = 4, 0.04
 STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS)
+TELLING = 0.01
+"""More components that add less than this part of the score blur the volumes more than they tell."""
 FRAMES_AT_ONCE = 200
 
 
@@ -78,8 +80,13 @@ class SubspaceScores:
 
     @property
     def best(self) -> int:
-        """The fewest components that are within one standard error of the highest score."""
-        return min(d for d, below in self.below_best.items() if below.nats_per_frame <= below.standard_error)
+        """The fewest components within one standard error, or `TELLING` of its size, of the highest score."""
+        highest = max(score.nats_per_frame for score in self.by_dimension.values())
+        return min(
+            d
+            for d, below in self.below_best.items()
+            if below.nats_per_frame <= max(below.standard_error, TELLING * highest)
+        )
 
 
 def fit_folds(
