@@ -51,6 +51,8 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(UserError, match="not an empty folder"):
             Run.create(path, CONFIG)
+    with pytest.raises(UserError, match=r"thesis.tex is a file, not a folder"):
+        Run.check_free(tmp_path / "thesis.tex" / "run")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", '{"a": 1'])

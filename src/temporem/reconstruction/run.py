@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.files import write_json, write_text
+from temporem.files import check_folder, write_json, write_text
 from temporem.model.generators import Generator
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -69,6 +69,7 @@ class Run:
             raise UserError(
                 f"{path} already holds a run: choose another folder, or continue it with --resume."
             )
+        check_folder(path.parent)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is not an empty folder: choose another for the run.")
 
