@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from temporem.evaluation.evaluation_folder import RUN
 from temporem.report.manifold_figures import manifold_figure
 from temporem.report.style import COLOURS, in_house_style, new_figure, write_figure
 
@@ -20,9 +21,6 @@ __all__ = [
     "show_resolution",
     "write_evaluation_figures",
 ]
-
-RUN = "run"
-"""The evaluation's name for the volumes of the run itself, beside the references."""
 
 
 def write_evaluation_figures(folder: Path) -> None:
