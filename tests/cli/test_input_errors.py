@@ -182,6 +182,13 @@ def test_no_run_and_no_truth(fails: Fails, tmp_path: Path) -> None:
     assert "truth" in fails("evaluate", tmp_path, "--truth", tmp_path)
 
 
+@pytest.mark.parametrize("verb", ["volumes", "export", "kinetics", "evaluate"])
+def test_a_file_where_the_output_folder_should_be(fails: Fails, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "file").touch()
+    truth = ("--truth", tmp_path) if verb == "evaluate" else ()
+    assert "is a file, not a folder" in fails(verb, tmp_path, "-o", tmp_path / "file", *truth)
+
+
 def test_a_damaged_run(fails: Fails, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     assert "damaged" in fails("volumes", tmp_path, "-o", tmp_path / "out")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from temporem.files import check_folder
 from temporem.reconstruction.export import export_particles, select_rows
 from temporem.reconstruction.run import Run
 
@@ -32,6 +33,7 @@ def export(
         index_file: Only these images: one row of the input, counted from 0, on each line.
         latent: Only frames whose latents lie between bounds, as in `--latent z1 0.2 0.7 z2 -1 1`.
     """
+    check_folder(output)
     opened = Run.open(run)
     rows = select_rows(opened, movie, index_file, latent)
     export_particles(opened, output, rows)

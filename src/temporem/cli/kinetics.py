@@ -7,6 +7,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from temporem.evaluation.kinetics.analysis import measure_kinetics
 from temporem.evaluation.kinetics.options import KineticsOptions
+from temporem.files import check_folder
 from temporem.reconstruction.run import Run
 from temporem.report.kinetics_figures import write_kinetics_figures
 from temporem.report.report import write_report
@@ -29,8 +30,9 @@ def kinetics(
         analysis: How many states are sought, and how the intervals are made.
         output: Folder to write into; by default `kinetics` in the run folder.
     """
-    opened = Run.open(run)
     folder = run / "kinetics" if output is None else output
+    check_folder(folder)
+    opened = Run.open(run)
     summary = measure_kinetics(opened, folder, analysis)
     write_kinetics_figures(folder)
     page = write_report(opened)

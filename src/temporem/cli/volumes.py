@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from temporem.files import check_folder
 from temporem.reconstruction.export import export_volumes
 from temporem.reconstruction.run import Run
 from temporem.report.molecule_film import write_film
@@ -29,6 +30,7 @@ def volumes(
         format: mrc: a file each; mrc4d: one MRC file [t, z, y, x]; ome-zarr: the same as OME-Zarr (needs the
             package zarr); gif, mp4: the moving surface as pictures (mp4 needs imageio-ffmpeg).
     """
+    check_folder(output)
     opened = Run.open(run)
     if format == "gif" or format == "mp4":
         print(f"The film is {write_film(opened, output / f'film.{format}', movie, index_file)}")
