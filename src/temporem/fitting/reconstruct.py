@@ -13,11 +13,13 @@ from torch import Tensor
 
 from temporem import __version__
 from temporem.errors import UserError
+from temporem.fitting.anchors import Anchored
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.consensus import Consensus, find_consensus
+from temporem.fitting.deformable import deform, deformation_facts
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
-from temporem.fitting.linear import find_states, find_volumes
+from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.trainer import Trainer
 from temporem.fitting.warm_start import Start, assemble, facts_found, warm_start
@@ -59,7 +61,8 @@ def reconstruct(
     `linear` fits the linear state-space method, in seconds. `tempor` shows that answer first: the folder then
     holds a whole run, of which `first_answer` is told, and which the networks' own replaces in the end.
     It goes on to fit its no-time baseline, then copies the shared parts and fine-tunes the temporal model
-    (paper, Sec. 4.2); each gets half of the epochs. `cryodrgn` is that baseline with all of them. `resume`
+    (paper, Sec. 4.2); each gets half of the epochs. With the deformable generator the motion of one density
+    is fitted instead, from the linear answer. `cryodrgn` is that baseline with all of them. `resume`
     goes on with a run that was interrupted, to the same result as if it had not been; the linear method
     has no checkpoints and is computed anew.
 
@@ -93,15 +96,18 @@ def reconstruct(
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
     stages = _stages(fitting)
+    deformable = fitting.generator == "deformable"
     networks_begun = any(has_checkpoint(run.checkpoints_path, f"{stage}-start") for stage in stages)
     judged = None if networks_begun else _judge(run, store, consensus, fitting)
     fitting = replace(fitting, latent_dim=run.config["latent_dim"])
     if fitting.method != "cryodrgn" and not networks_begun:
-        _answer_linearly(run, movies, store, consensus, fitting)
-        if stages and first_answer is not None:
+        linear = _answer_linearly(run, movies, store, consensus, fitting)
+        if (stages or deformable) and first_answer is not None:
             first_answer(run)
         if judged is not None:
             _score_volumes(run, judged, consensus, fitting)
+        if deformable:
+            _deform(run, movies, store, consensus, fitting, *linear)
     if not stages:
         return run
     start: Start | None = None
@@ -141,7 +147,7 @@ def _score_volumes(run: Run, judged: Judgement, consensus: Consensus, fitting: F
 
 def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
     """Trainings of networks: name → (temporal, epochs)."""
-    if fitting.method == "linear":
+    if fitting.method == "linear" or fitting.generator == "deformable":
         return {}
     if fitting.method == "cryodrgn":
         return {"baseline": (False, fitting.epochs)}
@@ -279,7 +285,7 @@ def _train(
 
 def _answer_linearly(
     run: Run, movies: MovieSet, store: FrameStore, consensus: Consensus, fitting: FittingOptions
-) -> None:
+) -> tuple[LinearStates, Anchored]:
     """The linear method's states and volumes, as a whole run."""
     run.keep_metrics(0)
     generator = torch.Generator().manual_seed(_seed(fitting.seed, "linear"))
@@ -290,6 +296,26 @@ def _answer_linearly(
     variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
     found = facts_found(states, anchored)
     _write(run, movies, anchored.generator, states.posterior.mean, variance.sqrt(), "linear", found)
+    return states, anchored
+
+
+def _deform(
+    run: Run,
+    movies: MovieSet,
+    store: FrameStore,
+    consensus: Consensus,
+    fitting: FittingOptions,
+    states: LinearStates,
+    anchored: Anchored,
+) -> None:
+    """The motion of one density, from the linear method's answer."""
+    seed = _seed(fitting.seed, "deformable")
+    deformed = deform(store, states, anchored, consensus, seed, run.checkpoints_path)
+    sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    found = deformation_facts(deformed)
+    if found["folds"]:
+        console.print("The motion found folds the molecule somewhere, which nothing real does.")
+    _write(run, movies, deformed.generator, deformed.states.mean.cpu(), sd.cpu(), "deformable", found)
 
 
 def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:

@@ -11,12 +11,17 @@ from safetensors.torch import load_file, save_file
 from temporem.errors import UserError
 from temporem.files import replacing, write_json
 from temporem.model.anchor_generator import AnchorGenerator
+from temporem.model.deformable_generator import DeformableGenerator
 from temporem.model.fourier_generator import FourierGenerator
 from temporem.model.generators import Generator
 
 __all__ = ["KINDS", "build_generator", "load_generator", "save_generator"]
 
-KINDS: dict[str, type[Generator]] = {"fourier": FourierGenerator, "anchors": AnchorGenerator}
+KINDS: dict[str, type[Generator]] = {
+    "fourier": FourierGenerator,
+    "deformable": DeformableGenerator,
+    "anchors": AnchorGenerator,
+}
 """Every kind of generator that files may hold, by the name it gives itself."""
 
 

@@ -1,0 +1,87 @@
+"""From the linear method's answer to a deformable generator's."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from temporem.fitting.anchors import Anchored
+from temporem.fitting.consensus import Consensus
+from temporem.fitting.deformation import DeformationOptions, Deformed, fit_deformation, passes
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.linear import LinearStates
+from temporem.physics.volumes import fourier_resize
+from temporem.progress import progress
+
+__all__ = ["deform", "deformation_facts"]
+
+_STATES_FOR_FACTS = 200
+
+
+def deform(
+    store: FrameStore,
+    states: LinearStates,
+    anchored: Anchored,
+    consensus: Consensus,
+    seed: int,
+    folder: Path | None = None,
+) -> Deformed:
+    """Fit the motion from the linear states, and the density from the volume of the state in their middle.
+
+    States leave scaled to unit variance over the frames they were first found for. Raises UserError where
+    numbers are lost to overflow.
+    """
+    z = states.posterior.mean.to(store.device)
+    middle = z.median(0).values - anchored.generator.anchors
+    nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
+    volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
+    scaled = (z - z.mean(0)) / z.std(0).clamp(min=1e-6)
+    # Beyond the shells in which states' volumes differ, the consensus's.
+    known = len(anchored.signal_power)
+    power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
+    options = DeformationOptions()
+    with progress("Motion and density", passes(options)) as advance:
+        return fit_deformation(
+            store,
+            scaled,
+            volume,
+            consensus.mask,
+            power,
+            options,
+            seed,
+            folder,
+            advance,
+        )
+
+
+@torch.no_grad()
+def deformation_facts(found: Deformed) -> dict[str, Any]:
+    """What a person may ask of a deformation, as JSON holds it.
+
+    `points`: Gaussians of the density. `displacement_in_angstroms`: of the density's mass, root mean square
+    over states. `least_volume_change`: of any small volume in any state, 1 where nothing is stretched; at or
+    below 0 (`folds`) the motion is impossible. `relaxation_times`: in usual frame intervals.
+    """
+    generator = found.generator
+    rows = torch.linspace(0, len(found.states.mean) - 1, _STATES_FOR_FACTS).round().long()
+    z = found.states.mean[rows.to(found.states.mean.device)]
+    moved = generator.displacements(z)
+    weight = generator.amplitude.clamp(min=0)
+    squared = (moved - moved.mean(0)).square().sum(-1).mean(0)
+    least = float(_inside(generator.volume_changes(z), weight).min())
+    return {
+        "points": len(generator.points),
+        "displacement_in_angstroms": float(((squared * weight).sum() / weight.sum()).sqrt()),
+        "least_volume_change": least,
+        "folds": least <= 0,
+        "relaxation_times": found.relaxation_time.tolist(),
+    }
+
+
+def _inside(
+    change: Float[Tensor, "states points"], weight: Float[Tensor, " points"]
+) -> Float[Tensor, "states inner"]:
+    """Where there is density: what empty space does is no matter."""
+    return change[:, weight > 0.1 * weight.max()]

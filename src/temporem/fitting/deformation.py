@@ -1,0 +1,280 @@
+"""Fit a canonical density and its motion to all frames: coarse to fine, from the linear method's answer.
+
+At each resolution the field climbs the likelihood by Adam and the density by whitened gradient steps, the
+states held; then the states take a step of the smoother. In the end the density is solved for.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import ndimage
+from torch import Tensor
+
+from temporem.fitting.canonical_density import CanonicalDensity, information_in_shells, solve_density
+from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.deformation_prior import folding, neighbours, strain
+from temporem.fitting.deformation_states import RefinedStates, lag_relaxation_time, refine_states
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.stability import require_finite
+from temporem.model.batches import MovieBatch
+from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
+from temporem.physics.points import point_volume
+
+__all__ = [
+    "CHECKPOINT",
+    "DeformationOptions",
+    "Deformed",
+    "Stage",
+    "canonical_support",
+    "fit_deformation",
+    "passes",
+]
+
+CHECKPOINT = "deformation"
+_MOMENTUM = 0.9
+_SHARE_OF_PEAK = 0.2
+"""Of the density: less is taken for solvent."""
+_SMALLEST_COMPONENT = 0.03
+"""Of the largest component's mass."""
+_DILATION, _EDGE = 1.0, 1.5
+"""Of the support, in pixels."""
+_STATES_IN_PRIOR = 4
+"""Of a batch, on which strain and folding are judged."""
+_LEAST_RATE = 0.05
+"""Of the rates at the start: where their half cosine ends."""
+_REMEDY = "try another --seed, or --generator fourier"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Passes over the frames at one resolution, and a step of the states after them."""
+
+    resolution_in_angstroms: float
+    """Finest; 0 is Nyquist."""
+    passes: int
+
+
+@dataclass(frozen=True)
+class DeformationOptions:
+    """Choices of the fit, by measurement."""
+
+    stages: tuple[Stage, ...] = (
+        Stage(19.0, 5),
+        Stage(19.0, 5),
+        Stage(14.0, 6),
+        Stage(9.5, 2),
+        Stage(0.0, 4),
+    )
+    modes: int = 12
+    width: int = 64
+    frames_per_batch: int = 50
+    field_rate: float = 4e-3
+    """Of Adam, at the start."""
+    density_rate: float = 0.05
+    """Share of a Newton step that a batch makes, at the start."""
+    rigidity: float = 300.0
+    """Nats per frame for a mean squared strain of one."""
+    folding: float = 300.0
+    """Nats per frame for a mean squared shortfall of the volume change of one."""
+    solves: int = 6
+    """Conjugate gradient steps of the density at the end."""
+
+
+@dataclass(frozen=True)
+class Deformed:
+    """What was found."""
+
+    generator: DeformableGenerator
+    states: RefinedStates
+    relaxation_time: Float[Tensor, " latent"]
+    """In usual frame intervals."""
+
+
+def passes(options: DeformationOptions) -> int:
+    """How often `fit_deformation` advances: once for each pass over the frames."""
+    return sum(stage.passes for stage in options.stages) + options.solves + 1
+
+
+def canonical_support(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
+    """Where the molecule is in one state's volume, with a soft edge; nothing beyond the mask."""
+    smooth = ndimage.gaussian_filter(volume.cpu().double().numpy(), 1.0)
+    labels, count = ndimage.label(smooth > _SHARE_OF_PEAK * smooth.max())
+    mass = ndimage.sum_labels(smooth, labels, np.arange(1, count + 1))
+    core = np.isin(labels, 1 + np.flatnonzero(mass > _SMALLEST_COMPONENT * mass.max()))
+    beyond = (ndimage.distance_transform_edt(~core) - _DILATION) / _EDGE
+    edge = torch.from_numpy(0.5 + 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))).to(volume)
+    return torch.where((edge > 0.02) & (mask > 0), edge, 0)
+
+
+def fit_deformation(
+    store: FrameStore,
+    z: Float[Tensor, "frames latent"],
+    volume: Float[Tensor, "n n n"],
+    mask: Float[Tensor, "n n n"],
+    signal_power: Float[Tensor, " shells"],
+    options: DeformationOptions,
+    seed: int,
+    folder: Path | None,
+    advance: Callable[[int, str], None],
+) -> Deformed:
+    """Start from states z of unit variance and the volume of one of them; `mask` holds all it ever becomes.
+
+    Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one.
+
+    Raises UserError where numbers are lost to overflow.
+    """
+    support = canonical_support(volume, mask)
+    information = information_in_shells(store)
+    zero = z.new_zeros(*z.shape, z.shape[-1])
+    found = Deformed(
+        _new_generator(store, z.shape[-1], options, seed),
+        RefinedStates(z, zero),
+        lag_relaxation_time(z, store),
+    )
+    first = 0
+    if folder is not None and has_checkpoint(folder, CHECKPOINT):
+        found, first = _taken_up(found, folder)
+        volume = _canonical_volume(found.generator)
+        advance(sum(stage.passes for stage in options.stages[:first]), "")
+    total = sum(stage.passes for stage in options.stages)
+    for index, stage in enumerate(options.stages):
+        radius = _radius(store, stage)
+        density = CanonicalDensity(
+            support, _spacing(support.shape[-1], radius), radius, information, signal_power
+        )
+        if index < first:
+            continue
+        random = torch.Generator().manual_seed(_seed(seed, index))
+        climb = _Climb(store, found, density, volume, options, random, store.lattice.count_within(radius))
+        before = sum(earlier.passes for earlier in options.stages[:index])
+        for done in range(before, before + stage.passes):
+            loss = climb.run(_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done / total)))
+            resolution = store.pixel_size_in_angstroms * support.shape[-1] / radius
+            advance(1, f"{resolution:.0f} Å, −log likelihood {loss:.1f}")
+        states = refine_states(found.generator, store, found.states.mean, found.relaxation_time, radius)
+        found = Deformed(found.generator, states, lag_relaxation_time(states.mean, store))
+        volume = _canonical_volume(found.generator)
+        if folder is not None:
+            _save(found, folder, index + 1)
+    unknowns = density.start(volume)
+    solve_density(store, found.generator, density, unknowns, found.states.mean, options.solves, advance)
+    return found
+
+
+def _radius(store: FrameStore, stage: Stage) -> int:
+    nyquist = store.lattice.radius
+    if not stage.resolution_in_angstroms:
+        return nyquist
+    edge = store.lattice.box_size * store.pixel_size_in_angstroms
+    return max(2, min(nyquist, round(edge / stage.resolution_in_angstroms)))
+
+
+def _spacing(n: int, radius: int) -> int:
+    """Of the lattice, in pixels: the widest power of two that leaves the radius some room below Nyquist."""
+    spacing = 1
+    while n % (4 * spacing) == 0 and n / (4 * spacing) >= 1.1 * radius:
+        spacing *= 2
+    return spacing
+
+
+def _seed(seed: int, stage: int) -> int:
+    """A seed of its own for each stage, so that resuming needs no random state from before it."""
+    return int.from_bytes(hashlib.sha256(f"{seed} deformation {stage}".encode()).digest()[:6])
+
+
+def _new_generator(
+    store: FrameStore, latent_dim: int, options: DeformationOptions, seed: int
+) -> DeformableGenerator:
+    config = DeformableGeneratorConfig(
+        store.lattice.box_size,
+        latent_dim,
+        store.pixel_size_in_angstroms,
+        modes=options.modes,
+        width=options.width,
+    )
+    # Layers draw their first weights from the global generator.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DeformableGenerator(config, torch.Generator().manual_seed(seed)).to(store.device)
+
+
+def _canonical_volume(generator: DeformableGenerator) -> Float[Tensor, "n n n"]:
+    width = float(generator.width_in_pixels)
+    return point_volume(generator.points, generator.amplitude, generator.box_size, width)
+
+
+def _save(found: Deformed, folder: Path, stages: int) -> None:
+    tensors = {f"generator.{name}": value for name, value in found.generator.state_dict().items()}
+    tensors |= {"mean": found.states.mean, "covariance": found.states.covariance}
+    tensors["relaxation_time"] = found.relaxation_time
+    save_checkpoint(folder, CHECKPOINT, tensors, {"generator": found.generator.describe(), "stages": stages})
+
+
+def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int]:
+    tensors, facts = load_checkpoint(folder, CHECKPOINT)
+    with taking_up(folder, CHECKPOINT):
+        generator = DeformableGenerator.from_description(facts["generator"], lambda _: fresh.generator)
+        weights = {k.removeprefix("generator."): x for k, x in tensors.items() if k.startswith("generator.")}
+        generator.load_state_dict(weights)
+        device = fresh.states.mean.device
+        states = RefinedStates(tensors["mean"].to(device), tensors["covariance"].to(device))
+        time = tensors["relaxation_time"].to(device)
+        return Deformed(generator.to(device), states, time), int(facts["stages"])
+
+
+class _Climb:
+    """Passes at one resolution, the states held."""
+
+    def __init__(
+        self,
+        store: FrameStore,
+        found: Deformed,
+        density: CanonicalDensity,
+        volume: Float[Tensor, "n n n"],
+        options: DeformationOptions,
+        random: torch.Generator,
+        count: int,
+    ) -> None:
+        self.store, self.density, self.options, self.random = store, density, options, random
+        self.generator, self.z, self.count = found.generator, found.states.mean, count
+        self.generator.place(density.points, density.width_in_pixels)
+        self.pairs = neighbours(density.points, density.spacing)
+        self.unknowns = density.start(volume).requires_grad_()
+        self.of_field = torch.optim.Adam(self.generator.field.parameters(), betas=(0.9, 0.99))
+        self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)
+
+    def run(self, share: float) -> float:
+        """One pass, with that share of the rates; the mean −log likelihood of the frames."""
+        self.of_field.param_groups[0]["lr"] = self.options.field_rate * share
+        self.of_density.param_groups[0]["lr"] = self.options.density_rate * (1 - _MOMENTUM) * share
+        total = sum(
+            self._step(batch) for batch in self.store.epoch(self.options.frames_per_batch, self.random)
+        )
+        self.generator.amplitude = self.density.amplitude(self.unknowns.detach())
+        return total / len(self.store)
+
+    def _step(self, batch: MovieBatch) -> float:
+        lattice, count = self.store.lattice, self.count
+        frames = self.store.frames(batch.rows, count)
+        self.generator.amplitude = self.density.amplitude(self.unknowns)
+        z = self.z[batch.rows.to(self.z.device)]
+        slices = self.generator.slices(z, frames.rotation, lattice.frequency[:count])
+        residual = frames.coefficients - frames.transfer * slices
+        data = 0.5 * (residual.abs().square() * lattice.multiplicity[:count]).sum()
+        chosen = torch.randperm(len(z), generator=self.random)[:_STATES_IN_PRIOR].to(z.device)
+        prior = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
+        prior = prior + self.options.folding * folding(self.generator, z[chosen], self.random)
+        loss = (data / len(z) + prior) * len(self.store) + self.density.prior_energy(self.unknowns)
+        self.of_field.zero_grad()
+        self.of_density.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        require_finite(loss.item(), "the likelihood of the deformation", _REMEDY)
+        self.of_field.step()
+        self.of_density.step()
+        return float(data.detach())

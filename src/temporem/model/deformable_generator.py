@@ -1,0 +1,134 @@
+"""A canonical density that moves: every volume is made of the same density, carried along."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from temporem.model.deformation_field import DeformationField
+from temporem.model.generators import Generator
+from temporem.physics.points import point_slices, point_volume
+
+__all__ = ["DeformableGenerator", "DeformableGeneratorConfig"]
+
+
+@dataclass(frozen=True)
+class DeformableGeneratorConfig:
+    """What a `DeformableGenerator` is built from."""
+
+    box_size: int
+    latent_dim: int
+    pixel_size_in_angstroms: float
+    points: int = 0
+    """Gaussians that make up the canonical density."""
+    modes: int = 12
+    """Shapes of motion in the deformation field."""
+    width: int = 64
+    """Units of the field's hidden layer."""
+
+
+class DeformableGenerator(Generator):
+    """V(z) = Σ_j a_j g(r − x_j − u(x_j, z)) + R(z): Gaussians g at points x_j, displaced by a field u.
+
+    A Gaussian's mass a_j goes with it, so mass is conserved. R is an optional generator of what no motion
+    explains: density that appears, vanishes or changes. Latents are of order one.
+    """
+
+    points: Tensor
+    amplitude: Tensor
+    width_in_pixels: Tensor
+
+    def __init__(
+        self,
+        config: DeformableGeneratorConfig,
+        generator: torch.Generator,
+        residual: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.box_size, self.latent_dim = config.box_size, config.latent_dim
+        self.field = DeformationField(config.latent_dim, config.modes, config.width, generator)
+        self.residual = residual
+        self.register_buffer("points", torch.zeros(config.points, 3))
+        self.register_buffer("amplitude", torch.zeros(config.points))
+        self.register_buffer("width_in_pixels", torch.tensor(0.5))
+
+    def place(self, points: Float[Tensor, "points 3"], width_in_pixels: float) -> None:
+        """Make the canonical density of Gaussians of this standard deviation at points (x, y, z), in pixels
+        from the box's centre; of amplitude 0 until `amplitude` is set."""
+        self.config = replace(self.config, points=len(points))
+        self.points, self.amplitude = points, points.new_zeros(len(points))
+        self.width_in_pixels.fill_(width_in_pixels)
+
+    def displacements(
+        self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
+    ) -> Float[Tensor, "states points 3"]:
+        """u in Å at canonical points (x, y, z) in pixels from the box's centre; the density's if None."""
+        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        displaced: Tensor = self.field(where, z)
+        return displaced
+
+    def positions(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states points 3"]:
+        """Where the Gaussians are, in pixels from the box's centre."""
+        return self.points + self.displacements(z) / self.config.pixel_size_in_angstroms
+
+    def volume_changes(
+        self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
+    ) -> Float[Tensor, "states points"]:
+        """det(I + ∂u/∂x) at points, as in `displacements`: 1 where volume is kept, ≤ 0 where u folds."""
+        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        amounts = self.field.amounts(z)
+        columns = []
+        for axis in torch.eye(3, device=where.device):
+            slope = torch.func.jvp(self.field.shapes, (where,), (axis.expand_as(where).contiguous(),))[1]
+            columns.append(torch.einsum("pdb,sb->spd", slope, amounts))
+        jacobian = torch.eye(3, device=where.device) + torch.stack(columns, dim=-1)
+        first, second, third = jacobian.unbind(-2)
+        change: Tensor = (first * torch.linalg.cross(second, third)).sum(-1)
+        return change
+
+    def slices(
+        self,
+        z: Float[Tensor, "frames latent"],
+        rotation: Float[Tensor, "frames 3 3"],
+        frequency: Float[Tensor, "coefficients 2"],
+    ) -> Complex[Tensor, "frames coefficients"]:
+        """Central slices at whole frequencies; see `Generator.slices`."""
+        across = torch.einsum("fij,fpj->fpi", rotation[:, :2], self.positions(z))
+        slices = point_slices(across, self.amplitude, frequency, self.box_size) * self._envelope(frequency)
+        return slices if self.residual is None else slices + self.residual.slices(z, rotation, frequency)
+
+    @torch.no_grad()
+    def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
+        """Volumes [z, y, x]; see `Generator.volumes`."""
+        moved = [
+            point_volume(position, self.amplitude, self.box_size, float(self.width_in_pixels))
+            for position in self.positions(z)
+        ]
+        volumes = torch.stack(moved)
+        return volumes if self.residual is None else volumes + self.residual.volumes(z)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Generator.describe`."""
+        residual = None if self.residual is None else self.residual.describe()
+        return {"kind": "deformable", "config": asdict(self.config), "residual": residual}
+
+    @classmethod
+    def from_description(
+        cls, description: dict[str, Any], build: Callable[[dict[str, Any]], Generator]
+    ) -> "DeformableGenerator":
+        """See `Generator.from_description`."""
+        residual = description["residual"]
+        return cls(
+            DeformableGeneratorConfig(**description["config"]),
+            torch.Generator().manual_seed(0),
+            None if residual is None else build(residual),
+        )
+
+    def _envelope(self, frequency: Float[Tensor, "coefficients 2"]) -> Float[Tensor, " coefficients"]:
+        squared = frequency.square().sum(-1) * (float(self.width_in_pixels) / self.box_size) ** 2
+        return torch.exp(-2 * math.pi**2 * squared)
