@@ -130,3 +130,9 @@ def test_some_movies_alone_are_a_store_of_their_own(ragged: FrameStore) -> None:
     found, expected = part.frames(batch.rows), ragged.frames(same.rows)
     torch.testing.assert_close(found.coefficients, expected.coefficients)
     torch.testing.assert_close(found.rotation, expected.rotation)
+
+
+def test_halves_share_no_movie(ragged: FrameStore) -> None:
+    # Movies 0, 1 and 2 have rows (2, 4, 6, 1), (5, 0) and (3).
+    halves = ragged.halves().tolist()
+    assert [halves[row] for row in (2, 4, 6, 1, 5, 0, 3)] == [0, 0, 0, 0, 1, 1, 0]

@@ -14,8 +14,9 @@ def test_the_defaults_hold() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"latent_dim": 0}, "--latent-dim is 0, but must be auto, or at least 1"),
+        ({"latent_dim": 0}, "--latent-dim is 0, but must be auto, or from 1 to 64"),
         ({"latent_dim": -3}, "--latent-dim is -3"),
+        ({"latent_dim": 500}, "--latent-dim is 500"),
         ({"epochs": 1}, "--epochs is 1, but must be at least 2"),
         ({"seed": -1}, "--seed is -1"),
         ({"seed": 2**32}, "--seed is 4294967296"),

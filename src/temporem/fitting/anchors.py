@@ -121,15 +121,6 @@ def _resized_mask(mask: Float[Tensor, "n n n"], box: int) -> Float[Tensor, "m m 
     return (fourier_resize(mask, box) * (box / len(mask)) ** 2).clamp(0, 1)
 
 
-def _halves(store: FrameStore) -> Int[Tensor, " frames"]:
-    """0 or 1 for each row: movies take turns, or the frames of a single movie."""
-    half = torch.zeros(len(store), dtype=torch.long)
-    for index, movie in enumerate(store.movie_rows):
-        turn = torch.full((len(movie),), index) if len(store.movie_rows) > 1 else torch.arange(len(movie))
-        half[torch.from_numpy(movie.astype(np.int64))] = turn % 2
-    return half
-
-
 def _find_cells(
     z: Float[Tensor, "frames latent"], metric: Float[Tensor, "latent latent"], count: int, seed: int
 ) -> _Cells:
@@ -153,7 +144,7 @@ def _summed(
     advance: Callable[[int, str], None],
 ) -> Iterator[tuple[Accumulator, Accumulator]]:
     """The two halves of each cell's frames, summed; put into `half` (the first) and `whole` on the way."""
-    turn = _halves(store)
+    turn = store.halves()
     for cell in range(len(cells.centres)):
         here = cells.label == cell
         first, second = (
@@ -262,7 +253,7 @@ def _score_bandwidths(
 def _test_rows(store: FrameStore, cells: _Cells, seed: int) -> dict[int, Int[Tensor, " rows"]]:
     """Frames of the second half of the movies in some cells, by cell."""
     generator = torch.Generator().manual_seed(seed)
-    second = _halves(store) == 1
+    second = store.halves() == 1
     rows = {}
     for cell in torch.randperm(len(cells.centres), generator=generator).tolist():
         here = ((cells.label == cell) & second).nonzero().squeeze(-1)

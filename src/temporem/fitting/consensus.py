@@ -30,11 +30,12 @@ def find_consensus(store: FrameStore) -> Consensus:
     Raises UserError where halves of the frames agree on nothing, or nothing rises out of the noise.
     """
     halves: list[Accumulator | None] = [None, None]
+    turn = store.halves()
     with progress("Consensus volume", len(store)) as advance:
         for rows in torch.split(torch.arange(len(store)), 512):
             frames = store.frames(rows)
             for half in (0, 1):
-                chosen = rows % 2 == half
+                chosen = turn[rows] == half
                 sums = accumulate(
                     frames.coefficients[chosen],
                     frames.transfer[chosen],

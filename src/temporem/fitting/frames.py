@@ -112,6 +112,14 @@ class FrameStore:
             frames += length
         yield self.movies(torch.tensor(batch))
 
+    def halves(self) -> Int[Tensor, " frames"]:
+        """0 or 1 for each row, so that halves share no noise: movies take turns, or the frames of one."""
+        half = torch.zeros(len(self), dtype=torch.long)
+        for index, movie in enumerate(self.movie_rows):
+            turn = torch.full((len(movie),), index) if len(self.movie_rows) > 1 else torch.arange(len(movie))
+            half[torch.from_numpy(movie.astype(np.int64))] = turn % 2
+        return half
+
 
 def _usual_interval(time: npt.NDArray[np.float64], movie_rows: list[npt.NDArray[np.integer]]) -> float:
     """Median time between neighbouring frames; 1 where every movie has one frame."""

@@ -14,6 +14,9 @@ Method = Literal["tempor", "linear", "cryodrgn"]
 GeneratorKind = Literal["fourier", "deformable"]
 FeatureKind = Literal["subspace", "image"]
 
+MOST_DIMENSIONS = 64
+"""Of the latent state: more than movies can tell apart, and few enough to compute with."""
+
 
 @dataclass(frozen=True)
 class FittingOptions:
@@ -75,8 +78,8 @@ class FittingOptions:
             (
                 "latent-dim",
                 self.latent_dim,
-                self.latent_dim == "auto" or self.latent_dim >= 1,
-                "auto, or at least 1",
+                self.latent_dim == "auto" or 1 <= self.latent_dim <= MOST_DIMENSIONS,
+                f"auto, or from 1 to {MOST_DIMENSIONS}",
             ),
             # What scikit-learn takes.
             ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2³² − 1"),
