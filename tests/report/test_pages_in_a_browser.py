@@ -21,7 +21,8 @@ pytestmark = [
 
 def seen(page: Path, width: int = 1000) -> str:
     """The document after its scripts have run."""
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},800", "--dump-dom"]
+    flags = "--headless --no-sandbox --force-prefers-reduced-motion --enable-unsafe-swiftshader"
+    options = [*flags.split(), "--use-angle=swiftshader", f"--window-size={width},800", "--dump-dom"]
     done = subprocess.run(
         [str(BROWSER), *options, "--virtual-time-budget=1000", page.as_uri()],
         capture_output=True,
@@ -57,3 +58,27 @@ def test_the_slider_shows_one_frame_of_each_side(tmp_path: Path) -> None:
     )
     add_script(page, move)
     assert "<title>a2 b2</title>" in seen(page)
+
+
+def test_the_molecule_is_drawn_and_follows_slider_and_level(run: Run) -> None:
+    page = write_report(run)
+    add_script(
+        page,
+        """
+        (async () => {
+          while (!molecule.frames) await new Promise((x) => setTimeout(x, 20));
+          const covered = () => molecule.view.covered(), set = (name, value) => {
+            const input = document.querySelector(`#molecule [data-part=${name}]`);
+            input.value = value;
+            input.dispatchEvent(new Event("input"));
+          };
+          const first = molecule.view.canvas.toDataURL(), whole = covered();
+          set("time", 8);
+          const moved = molecule.view.canvas.toDataURL() !== first;
+          const label = document.querySelector("#molecule [data-part=label]").textContent;
+          set("level", 0.95);
+          document.title = `seen ${whole > 0.01 && whole < 0.6} ${moved} ${label} ${covered() < 0.7 * whole}`;
+        })();
+        """,
+    )
+    assert "<title>seen true true frame 8 true</title>" in seen(page)

@@ -16,6 +16,8 @@ from temporem.report.style import COLOURS, in_house_style, inline_svg, new_figur
 __all__ = ["kinetics_section", "write_kinetics_figures"]
 
 MOVIES_SHOWN = 30
+FEWEST_SHOWN = 0.5
+"""Transitions expected in all movies, below which a rate is not listed."""
 
 
 def write_kinetics_figures(folder: Path) -> None:
@@ -52,7 +54,9 @@ def kinetics_section(folder: Path) -> str:
             f"{row['transitions_expected']:.0f}",
         ]
         for _, row in rates.iterrows()
+        if row["transitions_expected"] >= FEWEST_SHOWN
     ]
+    unseen = len(rates) - len(moves)
     believed = "".join(f"<p><b>{escape(text)}</b></p>" for text in summary["doubts"])
     slowest = (
         f"Slowest relaxation time of the states: {_time(summary['relaxation_time'])} {unit} "
@@ -61,6 +65,8 @@ def kinetics_section(folder: Path) -> str:
     if summary["prior_relaxation_times"]:
         times = ", ".join(f"{x:.3g}" for x in sorted(summary["prior_relaxation_times"], reverse=True))
         slowest += f" The Ornstein–Uhlenbeck prior of the fit learned {times} {unit}, one per latent."
+    if unseen:
+        slowest += f" The other {unseen} kinds of transition are not seen."
     several = summary["states"] > 1
     return section(
         "Kinetics",

@@ -38,6 +38,11 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+@media print {
+  :root { color-scheme: light;
+    --ink: #1f2430; --soft: #5b6472; --page: #fff; --card: #fff; --line: #dfe2e6; }
+  section, figure, tr { break-inside: avoid; }
+}
 code, pre { font: .85rem/1.5 ui-monospace, monospace; }
 pre { overflow-x: auto; margin: .4rem 0; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1rem; margin: 0; }
@@ -56,7 +61,6 @@ def page_of(title: str, body: str) -> str:
     head = (
         '<meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'

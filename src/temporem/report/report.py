@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from temporem.errors import UserError
-from temporem.reconstruction.contour import contour_level
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
+from temporem.report.classes_section import classes_section
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
 from temporem.report.held_out_section import held_out_section
 from temporem.report.kinetics_figures import kinetics_section
+from temporem.report.latent_densities import densities_figure
 from temporem.report.manifold_section import manifold_part
-from temporem.report.page import definitions, picture, section, table, write_page
+from temporem.report.moving_molecule import moving_molecule_section
+from temporem.report.page import definitions, section, table, write_page
+from temporem.report.predicted_images import images_section
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
-from temporem.report.scene import scene_of
+from temporem.report.shown_movie import ShownMovie, shown_movie
 from temporem.report.style import inline_svg
+from temporem.report.verdict import verdict
 
 __all__ = ["evaluation_section", "write_report"]
 
-FRAMES_SHOWN = 8
-SURFACE = (0.90, 0.62, 0.20)
+SECTIONS_SHOWN = 8
 
 
 def write_report(run: Run, evaluation: Path | None = None) -> Path:
@@ -37,16 +39,21 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     """
     config, latents = run.config, run.latents()
     folder = run.path / "evaluation" if evaluation is None else evaluation
-    parts = [_heading(run, config, latents)]
+    shown = shown_movie(run, latents)
+    parts = [_heading(run, config, latents, verdict(config, folder)), moving_molecule_section(shown)]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
     parts.append(held_out_section(config.get("held_out", {})))
-    parts += [_volumes(run, latents), _latents(latents, time_label(config))]
+    parts += [
+        _latents(latents, time_label(config)),
+        classes_section(run, latents, shown),
+        _sections(run, shown),
+        images_section(run, shown),
+    ]
     if (run.path / "kinetics" / "kinetics.json").exists():
         parts.append(kinetics_section(run.path / "kinetics"))
     parts.append(_fit(run))
-    settings = f"<details><summary>All of config.json</summary>{definitions(flat(config))}</details>"
-    parts.append(section("Settings", settings))
+    parts.append(_settings(run, config, latents))
     path = run.path / "report.html"
     write_page(path, f"temporem: {run.path.name}", "\n".join(x for x in parts if x))
     return path
@@ -87,42 +94,39 @@ def evaluation_section(folder: Path) -> str:
     )
 
 
-def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame) -> str:
+def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame, told: str) -> str:
     lengths = latents.groupby("movie").size()
     frames = str(lengths.min()) if lengths.nunique() == 1 else f"{lengths.min()} to {lengths.max()}"
     facts = f"{len(lengths)} movies of {frames} frames, {len(latents)} images; {config.get('input', '')}"
-    example = shlex.quote(most_telling_movie(latents))
-    command = f"temporem volumes {shlex.quote(str(run.path))} -o volumes --movie {example}"
     return (
         f"<h1>{escape(run.path.name)}</h1><p class='soft'>{escape(facts)}</p>"
-        f"<p>To see a movie's volumes in ChimeraX:</p><pre>{escape(command)}</pre>"
+        f"<p><strong>{escape(told)}</strong></p>"
     )
 
 
-def _volumes(run: Run, latents: pd.DataFrame) -> str:
-    movie = most_telling_movie(latents)
-    of_movie = latents[latents["movie"] == movie].sort_values("time", kind="stable")
-    shown = of_movie.iloc[evenly_spaced(len(of_movie), FRAMES_SHOWN)]
-    volumes = [volume for _, volume in run.volumes(shown["image"].tolist())]
-    z = torch.tensor(shown[latent_columns(latents)].to_numpy())
-    # The two frames shown whose latents lie farthest apart say from where to look.
-    first, last = divmod(int(torch.cdist(z, z).argmax()), len(z))
-    mask = run.mask()
-    level = sum(contour_level(x, mask) for x in volumes) / len(volumes)
-    scene = scene_of(volumes[first], volumes[last], [x - level for x in volumes])
-    strip = "".join(
-        f"<figure>{picture(scene.draw(volume, level, SURFACE, 180), f'Surface of frame {frame}')}"
-        f"<figcaption>{frame}</figcaption></figure>"
-        for frame, volume in zip(shown["frame"], volumes, strict=True)
+def _settings(run: Run, config: dict[str, Any], latents: pd.DataFrame) -> str:
+    place, example = shlex.quote(str(run.path)), shlex.quote(most_telling_movie(latents))
+    made = shlex.join(map(str, config["command"])) if "command" in config else ""
+    commands = (
+        f"temporem view {place}",
+        f"temporem volumes {place} -o volumes --movie {example}",
     )
-    titles = [f"frame {x}" for x in shown["frame"]]
-    sections = {title: volume.numpy() for title, volume in zip(titles, volumes, strict=True)}
     return section(
-        f"Volumes of movie {movie}",
-        f'<div class="strip">{strip}</div>',
-        '<p class="soft">Frames of the movie whose latents travel farthest: surfaces at one level (above) and'
-        " central sections in one gray scale (below).</p>",
-        inline_svg(sections_figure(sections, run.pixel_size_in_angstroms), "Central sections of the volumes"),
+        "Settings",
+        *([f"<p>Made by</p><pre>{escape(made)}</pre>"] if made else []),
+        "<p>To explore it in the browser, or to see a movie's volumes in ChimeraX:</p>"
+        f"<pre>{escape(chr(10).join(commands))}</pre>",
+        f"<details><summary>All of config.json</summary>{definitions(flat(config))}</details>",
+    )
+
+
+def _sections(run: Run, shown: ShownMovie) -> str:
+    some = shown.some(SECTIONS_SHOWN)
+    volumes = {f"frame {shown.frames['frame'].iloc[i]}": shown.volumes[i].numpy() for i in some}
+    return section(
+        f"Volumes of movie {shown.movie}",
+        inline_svg(sections_figure(volumes, run.pixel_size_in_angstroms), "Central sections of the volumes"),
+        '<p class="soft">Central sections of some frames, in one gray scale.</p>',
     )
 
 
@@ -139,6 +143,9 @@ def _latents(latents: pd.DataFrame, label: str) -> str:
         inline_svg(
             latent_map_figure(latents, label), "Principal axes of the latent states, coloured by time"
         ),
+        inline_svg(densities_figure(latents), "Density of every movie's states"),
+        '<p class="soft">Where the frames of all movies lie along the first principal axis (above), and '
+        "those of each movie, a row each in order of their means: some stay, some travel.</p>",
     )
 
 

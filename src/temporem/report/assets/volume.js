@@ -89,7 +89,7 @@ class VolumeView {
   draw() {
     if (!this.size) return;
     const gl = this.gl, scale = Math.min(window.devicePixelRatio || 1, 2);
-    const side = Math.max(1, Math.round(this.canvas.clientWidth * scale));
+    const side = Math.max(1, Math.min(900, Math.round(this.canvas.clientWidth * scale)));
     if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
     gl.viewport(0, 0, side, side);
     gl.uniform1f(this.at("level"), this.level);

@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         if target.path == "/":
             return self.server.page, "text/html; charset=utf-8"
+        if target.path == "/favicon.ico":
+            return b"", "image/png"
         if target.path == "/runs":
             return _json([run.told() for run in self.server.runs]), "application/json"
         if target.path == "/volume":

@@ -1,0 +1,40 @@
+"""One sentence on what a run is worth, from the strongest evidence there is."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["verdict"]
+
+
+def verdict(config: Mapping[str, Any], evaluation: Path) -> str:
+    """Against a truth where there is one, else from held-out frames, else that nothing is known yet."""
+    path = evaluation / "evaluation.json"
+    if path.exists():
+        # Whether it is whole is said where its figures are drawn.
+        try:
+            return _against_truth(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError):
+            return ""
+    held_out = config.get("held_out")
+    if held_out:
+        return f"{held_out['motion']} {held_out['time']}"
+    return (
+        "How far to believe these volumes is not measured yet: no truth was compared, and no frames were "
+        "held out."
+    )
+
+
+def _against_truth(summary: Mapping[str, Any]) -> str:
+    figures = summary.get("run_on_reference_frames") or summary["methods"]["run"]
+    where = "moving" if "moving" in summary["masks"] else next(iter(summary["masks"]))
+    reached = figures[where]["resolution_in_angstroms"]["mean_over_frames"]
+    place = "where the molecule moves" if where == "moving" else f"under the mask {where}"
+    told = f"Against the truth, a frame's volume reaches {reached:.1f} Å {place}"
+    still = summary["methods"].get("consensus")
+    if still is not None:
+        told += (
+            f", and all frames averaged {still[where]['resolution_in_angstroms']['mean_over_frames']:.1f} Å"
+        )
+    return f"{told} (FSC 0.5)."

@@ -1,0 +1,114 @@
+"""What a reader sees first, and whether it is what the run holds."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from temporem.movies.images import StackImages, open_stack
+from temporem.movies.movie_set import MovieSet
+from temporem.movies.writing import write_movies_star, write_mrcs
+from temporem.physics.projection import project
+from temporem.physics.rotations import random_rotations
+from temporem.reconstruction.run import Run
+from temporem.report.predicted_images import low_passed, predicted_images
+from temporem.report.report import write_report
+from temporem.report.shown_movie import shown_movie
+from temporem.report.verdict import verdict
+
+
+def movies_of(path: Path, images: np.ndarray) -> MovieSet:
+    """Movies of two frames in random poses, written as STAR."""
+    write_mrcs(path / "images.mrcs", images, 3.0)
+    count = len(images)
+    movies = MovieSet(
+        images=StackImages.all_of([open_stack(path / "images.mrcs")]),
+        pixel_size_in_angstroms=3.0,
+        movie_ids=tuple(f"m{i}" for i in range(count // 2)),
+        movie=np.arange(count) // 2,
+        frame=np.arange(count) % 2,
+        time=np.arange(count) % 2 * 1.0,
+        rotation=random_rotations(count, torch.Generator().manual_seed(0)).numpy(),
+        translation_in_angstroms=np.random.default_rng(0).normal(size=(count, 2)) * 4,
+    )
+    write_movies_star(path / "movies.star", movies, [f"{i + 1:06d}@images.mrcs" for i in range(count)])
+    return movies
+
+
+def test_predicted_images_are_the_projections_of_the_volumes(tmp_path: Path) -> None:
+    n = 32
+    movies = movies_of(tmp_path, np.zeros((4, n, n), np.float32))
+    axis = torch.arange(n) - n // 2
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    spots = [((3, -2, 4), 3.0), ((-5, 1, 0), 2.5), ((2, 5, -3), 3.5)]
+    volume = sum(
+        torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / (2 * s**2)) for (a, b, c), s in spots
+    )
+    rows = np.array([0, 2, 3])
+    found = predicted_images(volume.expand(3, n, n, n), movies, rows)
+    # The independent way: resampling in real space.
+    shifts = torch.tensor(movies.translation_in_angstroms[rows] / 3.0)
+    true = project(volume, torch.from_numpy(movies.rotation[rows]).float(), shifts.float())
+    # Trilinear slices of a grid padded twice are this exact; a pose or shift gone wrong costs tenfold.
+    assert float((found - true).norm() / true.norm()) < 0.04
+
+
+def test_a_low_pass_keeps_the_mean_and_drops_what_is_fine() -> None:
+    fine = torch.ones(1, 32, 32)
+    fine[:, ::2] -= 2.0
+    found = low_passed(fine + 5, 3.0)
+    torch.testing.assert_close(found, torch.full_like(found, 5.0), atol=1e-3, rtol=0)
+
+
+def test_the_page_holds_the_volumes_it_plays(run: Run) -> None:
+    text = write_report(run).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="molecule-data">(.*?)</script>', text)[1])
+    shown = shown_movie(run, run.latents())
+    assert data["labels"] == [f"frame {i}" for i in range(9)]
+    n = data["box"]
+    for packed, volume in zip(data["volumes"], shown.volumes, strict=True):
+        found = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(n, n, n)
+        middle = slice(len(volume) // 2 - n // 2, len(volume) // 2 + n // 2)
+        cropped = volume[middle, middle, middle].numpy()
+        # What is above the level in the page is above it in the volume, but for rounding.
+        above, true = found / 255 > data["level"], cropped > shown.level
+        assert (above != true).mean() < 0.002
+        assert true.any()
+
+
+def test_inputs_stand_beside_predictions_where_the_input_is_there(run: Run, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(22, 24, 24)).astype(np.float32)
+    movies_of(tmp_path, images)
+    without = write_report(run).read_text(encoding="utf-8")
+    run.update_config(input=tmp_path / "movies.star", reading={}, preprocessing={})
+    with_input = write_report(run).read_text(encoding="utf-8")
+    assert "What went in" in with_input
+    assert "What went in" not in without
+
+
+def pretend_summary(**methods: float) -> dict[str, object]:
+    resolution = {
+        name: {"moving": {"resolution_in_angstroms": {"mean_over_frames": x}}} for name, x in methods.items()
+    }
+    return {"masks": {"whole": None, "moving": None}, "methods": resolution}
+
+
+def test_the_verdict_comes_from_the_strongest_evidence(tmp_path: Path) -> None:
+    held_out = {"held_out": {"motion": "The molecule moves.", "time": "Time helps."}}
+    assert "not measured yet" in verdict({}, tmp_path)
+    assert verdict(held_out, tmp_path) == "The molecule moves. Time helps."
+    (tmp_path / "evaluation.json").write_text(json.dumps(pretend_summary(run=6.24, consensus=13.0)))
+    told = verdict(held_out, tmp_path)
+    assert "reaches 6.2 Å where the molecule moves" in told
+    assert "all frames averaged 13.0 Å" in told
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_evaluation_gives_no_verdict(tmp_path: Path, content: str) -> None:
+    (tmp_path / "evaluation.json").write_text(content)
+    assert verdict({}, tmp_path) == ""
