@@ -15,6 +15,7 @@ from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
     fit_subspace,
     order_components,
+    sort_components,
     start_subspace,
     subspace_posterior,
     subspace_radius,
@@ -98,6 +99,24 @@ def test_ordering_turns_the_basis_and_nothing_else() -> None:
     torch.testing.assert_close(
         turned.covariance.diagonal(dim1=1, dim2=2).sum(-1), variance, rtol=1e-3, atol=0
     )
+
+
+def test_sorting_moves_relaxation_times_with_their_components() -> None:
+    store, _ = linear_movies(snr=1.0)
+    subspace = LinearSubspace(BOX, 3, subspace_radius(BOX, 1.0)).requires_grad_(False)
+    generator = torch.Generator().manual_seed(3)
+    subspace.parts.copy_(torch.randn(subspace.parts.shape, generator=generator) * 0.02)
+    subspace.parts[2] *= 3
+    time = torch.tensor([1.0, 5.0, 30.0])
+    before = subspace_posterior(subspace, store, time)
+    moving = torch.einsum("fj,jzyx->fzyx", before.mean, subspace.parts[1:])
+    time = sort_components(subspace, time)
+    assert time[0] == 5.0
+    power = subspace.parts[1:].flatten(1).square().sum(-1)
+    assert power[0] >= power[1] >= power[2]
+    after = subspace_posterior(subspace, store, time)
+    moved = torch.einsum("fj,jzyx->fzyx", after.mean, subspace.parts[1:])
+    torch.testing.assert_close(moved, moving, atol=1e-4 * float(moving.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize(

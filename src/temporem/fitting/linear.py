@@ -22,6 +22,7 @@ from temporem.fitting.subspace_fit import (
     SubspacePosterior,
     fit_subspace,
     order_components,
+    sort_components,
     start_subspace,
     subspace_posterior,
     subspace_radius,
@@ -102,8 +103,10 @@ def find_states(
             relaxation_time = fit_subspace(subspace, store, relaxation_time, epochs, rate, generator, told)
     subspace.requires_grad_(False)
     # A network that was fitted in this basis keeps it.
-    if before is None:
+    if before is None and relaxation_time is None:
         order_components(subspace)
+    elif before is None and relaxation_time is not None:
+        relaxation_time = sort_components(subspace, relaxation_time)
     return LinearStates(subspace, relaxation_time, subspace_posterior(subspace, store, relaxation_time))
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "SubspacePosterior",
     "fit_subspace",
     "order_components",
+    "sort_components",
     "start_subspace",
     "subspace_posterior",
     "subspace_radius",
@@ -140,9 +141,21 @@ def subspace_posterior(
 def order_components(subspace: LinearSubspace) -> None:
     """Turn the basis so that components are orthogonal volumes, those that move most first.
 
-    A turn leaves the likelihood, the prior of the states and that of the components as they are.
+    A turn leaves the likelihood, the prior N(0, I) of the states and that of the components as they are; see
+    `sort_components` where components have relaxation times of their own.
     """
     parts = subspace.parts.data
     moving = parts[1:].flatten(1)
     axes = torch.linalg.eigh(moving @ moving.T).eigenvectors.flip(-1)
     parts[1:] = torch.einsum("jzyx,jk->kzyx", parts[1:], axes)
+
+
+@torch.no_grad()
+def sort_components(
+    subspace: LinearSubspace, relaxation_time: Float[Tensor, " latent"]
+) -> Float[Tensor, " latent"]:
+    """Put the components that move most first, and return their relaxation times in the new order."""
+    parts = subspace.parts.data
+    order = parts[1:].flatten(1).square().sum(-1).argsort(descending=True)
+    parts[1:] = parts[1:][order]
+    return relaxation_time[order]
