@@ -7,16 +7,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.fitting.anchors import Anchored
+from temporem.fitting.anchors import Anchored, fit_anchors
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.deformation import DeformationOptions, Deformed, fit_deformation, passes
+from temporem.fitting.deformation_choice import Choice, choose, left_out, rows_of
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import LinearStates
+from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
 __all__ = ["deform", "deformation_facts"]
 
+MOST_COMPONENTS = 3
+"""Of the linear states, those that move most: the rest is mostly noise, and the motion would follow it."""
 _STATES_FOR_FACTS = 200
 
 
@@ -27,23 +31,36 @@ def deform(
     consensus: Consensus,
     seed: int,
     folder: Path | None = None,
-) -> Deformed:
+) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of the state in their middle.
 
-    States leave scaled to unit variance over the frames they were first found for. Raises UserError where
-    numbers are lost to overflow.
+    Of the states it takes the `MOST_COMPONENTS` that move most, scaled to unit variance, and refines them.
+
+    Movies left out of both judge it against averages along the states; None where there are too few movies.
+
+    Raises UserError where numbers are lost to overflow.
     """
     z = states.posterior.mean.to(store.device)
     middle = z.median(0).values - anchored.generator.anchors
     nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
     volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
-    scaled = (z - z.mean(0)) / z.std(0).clamp(min=1e-6)
+    moving = z[:, :MOST_COMPONENTS]
+    scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
     # Beyond the shells in which states' volumes differ, the consensus's.
     known = len(anchored.signal_power)
     power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
     options = DeformationOptions()
+    judges = left_out(len(store.movie_rows))
+    choice: list[Choice] = []
+
+    def judge(found: Deformed) -> None:
+        if judges:
+            averages = _averages(store, z, states, consensus, judges, seed)
+            deformable = (found.generator, found.states.mean)
+            choice.append(choose(store, judges, deformable, (averages, z)))
+
     with progress("Motion and density", passes(options)) as advance:
-        return fit_deformation(
+        found = fit_deformation(
             store,
             scaled,
             volume,
@@ -53,7 +70,27 @@ def deform(
             seed,
             folder,
             advance,
+            judges,
+            judge,
         )
+    return found, choice[0] if choice else None
+
+
+def _averages(
+    store: FrameStore,
+    z: Float[Tensor, "frames latent"],
+    states: LinearStates,
+    consensus: Consensus,
+    judges: list[int],
+    seed: int,
+) -> AnchorGenerator:
+    """Volumes along the states from all movies but the judges."""
+    kept = [movie for movie in range(len(store.movie_rows)) if movie not in judges]
+    seen = z[rows_of(store, kept).to(z.device)]
+    support = (consensus.mask > 0).to(consensus.mask)
+    # What scikit-learn takes.
+    told = (consensus.volume, support, consensus.signal_power, seed % 2**32)
+    return fit_anchors(store.only(kept), seen, states.metric, *told, lambda count, note: None).generator
 
 
 @torch.no_grad()

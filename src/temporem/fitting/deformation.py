@@ -6,7 +6,7 @@ states held; then the states take a step of the smoother. In the end the density
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from temporem.fitting.canonical_density import CanonicalDensity, information_in_shells, solve_density
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.deformation_choice import rows_of
 from temporem.fitting.deformation_prior import folding, neighbours, strain
 from temporem.fitting.deformation_states import RefinedStates, lag_relaxation_time, refine_states
 from temporem.fitting.frames import FrameStore
@@ -122,15 +123,21 @@ def fit_deformation(
     seed: int,
     folder: Path | None,
     advance: Callable[[int, str], None],
+    left_out: Sequence[int] = (),
+    judge: Callable[[Deformed], object] | None = None,
 ) -> Deformed:
     """Start from states z of unit variance and the volume of one of them; `mask` holds all it ever becomes.
 
-    Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one.
+    Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one. Motion and
+    density are fitted without the movies `left_out`; `judge` sees that fit. Then the density is solved for
+    with all.
 
     Raises UserError where numbers are lost to overflow.
     """
     support = canonical_support(volume, mask)
-    information = information_in_shells(store)
+    kept = [movie for movie in range(len(store.movie_rows)) if movie not in set(left_out)]
+    fitted = store.only(kept)
+    information = information_in_shells(fitted)
     zero = z.new_zeros(*z.shape, z.shape[-1])
     found = Deformed(
         _new_generator(store, z.shape[-1], options, seed),
@@ -145,13 +152,15 @@ def fit_deformation(
     total = sum(stage.passes for stage in options.stages)
     for index, stage in enumerate(options.stages):
         radius = _radius(store, stage)
+        if index < first:
+            continue
         density = CanonicalDensity(
             support, _spacing(support.shape[-1], radius), radius, information, signal_power
         )
-        if index < first:
-            continue
         random = torch.Generator().manual_seed(_seed(seed, index))
-        climb = _Climb(store, found, density, volume, options, random, store.lattice.count_within(radius))
+        z = found.states.mean[rows_of(store, kept).to(volume.device)]
+        count = store.lattice.count_within(radius)
+        climb = _Climb(fitted, found.generator, z, density, volume, options, random, count)
         before = sum(earlier.passes for earlier in options.stages[:index])
         for done in range(before, before + stage.passes):
             loss = climb.run(_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done / total)))
@@ -162,6 +171,10 @@ def fit_deformation(
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1)
+    if judge is not None:
+        judge(found)
+    density = CanonicalDensity(support, 1, store.lattice.radius, information_in_shells(store), signal_power)
+    found.generator.place(density.points, density.width_in_pixels)
     unknowns = density.start(volume)
     solve_density(store, found.generator, density, unknowns, found.states.mean, options.solves, advance)
     return found
@@ -234,7 +247,8 @@ class _Climb:
     def __init__(
         self,
         store: FrameStore,
-        found: Deformed,
+        generator: DeformableGenerator,
+        z: Float[Tensor, "frames latent"],
         density: CanonicalDensity,
         volume: Float[Tensor, "n n n"],
         options: DeformationOptions,
@@ -242,7 +256,7 @@ class _Climb:
         count: int,
     ) -> None:
         self.store, self.density, self.options, self.random = store, density, options, random
-        self.generator, self.z, self.count = found.generator, found.states.mean, count
+        self.generator, self.z, self.count = generator, z, count
         self.generator.place(density.points, density.width_in_pixels)
         self.pairs = neighbours(density.points, density.spacing)
         self.unknowns = density.start(volume).requires_grad_()

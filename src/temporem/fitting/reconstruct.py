@@ -310,9 +310,15 @@ def _deform(
 ) -> None:
     """The motion of one density, from the linear method's answer."""
     seed = _seed(fitting.seed, "deformable")
-    deformed = deform(store, states, anchored, consensus, seed, run.checkpoints_path)
+    deformed, choice = deform(store, states, anchored, consensus, seed, run.checkpoints_path)
     sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
     found = deformation_facts(deformed)
+    if choice is not None:
+        console.print(choice.in_words(), highlight=False, soft_wrap=True)
+        found |= choice.facts
+        if not choice.deformable:
+            run.update_config(found=run.config["found"] | {"deformable": found})
+            return
     if found["folds"]:
         console.print("The motion found folds the molecule somewhere, which nothing real does.")
     _write(run, movies, deformed.generator, deformed.states.mean.cpu(), sd.cpu(), "deformable", found)
