@@ -1,5 +1,7 @@
 """Selections point at the original particles, in each program's own files."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from temporem.errors import UserError
 from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_set import MovieSet
+from temporem.movies.pickles import load_arrays
 from temporem.movies.reading import ReadingOptions, read_movies
 from temporem.movies.writing import write_movies_star, write_mrcs, write_poses_star
 from temporem.physics.rotations import random_rotations
@@ -18,6 +21,7 @@ from temporem.reconstruction.export import export_particles, select_rows
 from temporem.reconstruction.run import Run
 
 BOX = 8
+CRYODRGN = shutil.which("cryodrgn")
 
 
 @pytest.fixture
@@ -131,6 +135,26 @@ def test_cryosparc_tools_read_the_selection(star: Path, tmp_path: Path) -> None:
     run.update_config(input=source)
     _, path, *_ = export_particles(run, tmp_path / "out", [5, 2])
     assert dataset.Dataset.load(str(path))["uid"].tolist() == [6, 3]
+
+
+@pytest.mark.external
+@pytest.mark.skipif(CRYODRGN is None, reason="needs the command cryodrgn, from an environment of its own")
+def test_cryodrgn_reads_the_poses_of_the_selection(star: Path, tmp_path: Path) -> None:
+    # Its reader knows no quotes, so words with blanks are beyond it in any file.
+    blocks = starfile.read(star)
+    blocks["optics"]["rlnOpticsGroupName"] = "microscope"
+    names = blocks["particles"]["rlnTomoParticleName"]
+    blocks["particles"]["rlnTomoParticleName"] = names.str.replace(" ", "_")
+    starfile.write(blocks, star, overwrite=True)
+    run = run_of(star, ReadingOptions(), tmp_path / "run")
+    path, *_ = export_particles(run, tmp_path / "out", [5, 0])
+    poses = tmp_path / "poses.pkl"
+    command = [str(CRYODRGN), "parse_pose_star", str(path), "-D", str(BOX), "--Apix", "3", "-o", str(poses)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    written, original = load_arrays(poses), read_movies(star)
+    np.testing.assert_allclose(written[0], original.rotation[[5, 0]], atol=1e-5)
+    shift = original.translation_in_angstroms[[5, 0]]
+    np.testing.assert_allclose(-written[1] * BOX * 3.0, shift, atol=1e-4)
 
 
 def test_what_cannot_be_selected_is_a_sentence(star: Path, tmp_path: Path) -> None:
