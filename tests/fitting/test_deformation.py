@@ -1,0 +1,117 @@
+"""A known motion is found, a still molecule stays still, and an interrupted fit ends as a whole one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from blob_movies import Molecule, blob_store, silent, swinging, write_movies
+
+from temporem.errors import UserError
+from temporem.fitting import deformation, linear
+from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
+from temporem.fitting.deformation_choice import choose, left_out
+from temporem.fitting.options import FittingOptions
+from temporem.fitting.reconstruct import reconstruct
+from temporem.model.anchor_generator import AnchorGenerator
+from temporem.movies.preprocessing import PreprocessingOptions
+from temporem.movies.reading import ReadingOptions
+from temporem.reconstruction.run import Run
+
+BOX = 16
+OPTIONS = DeformationOptions(stages=(Stage(24.0, 4), Stage(0.0, 4)), frames_per_batch=40, solves=3)
+
+
+def fit(state: torch.Tensor, z: torch.Tensor, folder: Path | None = None) -> Deformed:
+    store = blob_store(state, BOX, snr=2.0)
+    volume = Molecule(BOX).volumes(torch.tensor([0.5]))[0]
+    # In the scale of images: a volume's voxels sum to its projection's.
+    power = torch.full((BOX // 2 + 1,), 0.05)
+    mask = torch.ones(BOX, BOX, BOX)
+    return fit_deformation(store, z, volume, mask, power, OPTIONS, 0, folder, silent)
+
+
+def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float(np.corrcoef(first.flatten().numpy(), second.flatten().numpy())[0, 1])
+
+
+def test_a_known_motion_is_found() -> None:
+    state = swinging(16, 10)
+    noisy = state.reshape(-1, 1) + 0.1 * torch.randn(160, 1, generator=torch.Generator().manual_seed(1))
+    found = fit(state, (noisy - noisy.mean()) / noisy.std())
+    assert abs(correlation(found.states.mean, state)) > abs(correlation(noisy, state))
+    rows = [0, 3, 5]
+    true = Molecule(BOX).volumes(state.flatten()[rows])
+    volumes = found.generator.volumes(found.states.mean[rows])
+    still = volumes.mean(0)
+    for volume, truth in zip(volumes, true, strict=True):
+        assert correlation(volume, truth) > 0.93
+        assert correlation(volume, truth) > correlation(still, truth)
+    inside = found.generator.amplitude > 0.1 * found.generator.amplitude.max()
+    assert found.generator.volume_changes(found.states.mean)[:, inside].min() > 0
+
+
+def test_a_stopped_fit_ends_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = swinging(4, 6)
+    z = (state.reshape(-1, 1) - state.mean()) / state.std()
+    whole = fit(state, z)
+    with monkeypatch.context() as patch:
+        patch.setattr(deformation, "solve_density", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(state, z, tmp_path)
+    resumed = fit(state, z, tmp_path)
+    assert torch.equal(resumed.states.mean, whole.states.mean)
+    assert torch.equal(resumed.generator.amplitude, whole.generator.amplitude)
+
+
+def stop(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "FIRST_EPOCHS", 2)
+    star = write_movies(tmp_path / "movies", swinging(4, 6), snr=2.0)
+    options = FittingOptions(latent_dim=2, device="cpu", generator="deformable")
+    answers: list[str] = []
+
+    def first(run: Run) -> None:
+        answers.append(run.config["answer_of"])
+
+    run = reconstruct(
+        star, tmp_path / "run", ReadingOptions(), PreprocessingOptions(), options, first_answer=first
+    )
+    assert answers == ["linear"]
+    assert run.config["answer_of"] == "deformable"
+    assert run.config["found"]["least_volume_change"] > 0
+    ((row, volume),) = run.volumes([3])
+    assert row == 3
+    assert volume.isfinite().all()
+
+
+def test_goes_with_whole_movies_only() -> None:
+    with pytest.raises(UserError, match="--generator deformable"):
+        FittingOptions(method="cryodrgn", generator="deformable").check()
+
+
+def test_left_out_movies_choose_the_better_generator() -> None:
+    """Against a generator that knows nothing, the mean volume wins by what it explains; turned round, it
+    loses as much."""
+    state = swinging(20, 4)
+    store = blob_store(state, BOX, snr=2.0)
+    z = torch.zeros(80, 1)
+    mean = AnchorGenerator(BOX, 1, 1)
+    mean.fill(Molecule(BOX).volumes(state.flatten()).mean(0))
+    nothing = AnchorGenerator(BOX, 1, 1)
+    movies = left_out(20)
+    assert movies == [5, 15]
+    choice = choose(store, movies, (mean, z), (nothing, z))
+    assert choice.deformable
+    assert choice.gain > 5 * choice.standard_error
+    other = choose(store, movies, (nothing, z), (mean, z))
+    assert not other.deformable
+    assert other.gain == pytest.approx(-choice.gain)
+    assert "stays" in other.in_words()
+
+
+def test_few_movies_are_all_fitted() -> None:
+    assert left_out(19) == []
