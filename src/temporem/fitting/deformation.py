@@ -66,11 +66,11 @@ class DeformationOptions:
     """Choices of the fit, by measurement."""
 
     stages: tuple[Stage, ...] = (
-        Stage(19.0, 5),
-        Stage(19.0, 5),
-        Stage(14.0, 6),
+        Stage(19.0, 4),
+        Stage(19.0, 4),
+        Stage(14.0, 4),
         Stage(9.5, 2),
-        Stage(0.0, 4),
+        Stage(0.0, 2),
     )
     modes: int = 12
     width: int = 64
@@ -83,7 +83,7 @@ class DeformationOptions:
     """Nats per frame for a mean squared strain of one."""
     folding: float = 300.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
-    solves: int = 6
+    solves: int = 5
     """Conjugate gradient steps of the density at the end."""
 
 
