@@ -45,7 +45,7 @@ def reconstruct(
 
 def _show(run: Run) -> None:
     page = write_report(run)
-    console.print(f"The linear method's answer is in {page}; the networks go on from here.", soft_wrap=True)
+    console.print(f"The linear method's answer is in {page}; the fit goes on from here.", soft_wrap=True)
 
 
 def _how_to_go_on(movies: Path, output: Path) -> str:
