@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("simulations", type=Path, nargs="+")
-    parser.add_argument("--epochs", type=int, default=40, help="train so many, 60 at most (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=40, help="train so many (%(default)s)")
     parser.add_argument("--every", type=int, default=5, help="score after every so many (%(default)s)")
     parser.add_argument(
         "--frames", type=int, default=100, help="score so many of the best epoch's (%(default)s)"
