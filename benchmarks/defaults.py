@@ -1,4 +1,4 @@
-"""What each option of `temporem reconstruct` is worth: one changed at a time, against the defaults.
+"""What each option of the networks is worth: one changed at a time, against the defaults.
 
     python benchmarks/defaults.py OUT SIMULATION [SIMULATION …]
 
@@ -19,6 +19,7 @@ import pandas as pd
 from temporem.files import write_text
 
 FRAMES = 50
+NETWORKS = ["--generator", "fourier"]
 VARIANTS = {
     "defaults": [],
     "other seed": ["--seed", "1"],
@@ -72,7 +73,7 @@ def reconstruct(simulation: Path, folder: Path, name: str) -> float:
     if not took.exists():
         resume = ["--resume"] if (run / "config.json").exists() else []
         began = time.monotonic()
-        call("reconstruct", simulation / "movies.star", "-o", run, *VARIANTS[name], *resume)
+        call("reconstruct", simulation / "movies.star", "-o", run, *NETWORKS, *VARIANTS[name], *resume)
         write_text(took, str(time.monotonic() - began))
     return float(took.read_text())
 

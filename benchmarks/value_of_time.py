@@ -2,7 +2,7 @@
 
     python benchmarks/value_of_time.py OUT SIMULATION [SIMULATION …]
 
-Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets runs with default options:
+Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets runs of the networks:
 `tempor`, `cryodrgn`, and for twins `shuffled` (tempor on the same frames, their order permuted at random in
 each movie), their evaluations, and lines in OUT/table.md; OUT/paired.md has the mean difference from `tempor`
 over equal frames, its 95 % interval by bootstrap over movies, and the part of the frames where `tempor` is
@@ -76,7 +76,7 @@ def markdown(table: pd.DataFrame) -> str:
 def reconstruct(simulation: Path, run: Path, arm: str) -> float:
     took = run.with_suffix(".seconds")
     if not took.exists():
-        options = ["--method", "cryodrgn" if arm == "cryodrgn" else "tempor"]
+        options = ["--generator", "fourier", "--method", "cryodrgn" if arm == "cryodrgn" else "tempor"]
         if (run / "config.json").exists():
             options.append("--resume")
         if arm == "shuffled":

@@ -38,3 +38,28 @@ def test_numbers_that_make_no_sense_are_named(options: dict[str, Any], words: st
         FittingOptions(**options).check()
     assert words in str(raised.value)
     assert str(raised.value).endswith("choose another value.")
+
+
+@pytest.mark.parametrize(
+    ("options", "deforms"),
+    [
+        ({}, True),
+        ({"latent_dim": 8, "seed": 3, "device": "cpu"}, True),
+        ({"generator": "fourier"}, False),
+        ({"method": "cryodrgn"}, False),
+        ({"method": "linear"}, False),
+        ({"epochs": 4}, False),
+        ({"prior": "standard"}, False),
+        ({"generator": "deformable"}, True),
+    ],
+    ids=str,
+)
+def test_one_density_moves_unless_networks_are_asked_for(options: dict[str, Any], deforms: bool) -> None:
+    given = FittingOptions(**options)
+    given.check()
+    assert given.deforms is deforms
+
+
+def test_an_option_of_networks_is_not_taken_in_vain() -> None:
+    with pytest.raises(UserError, match="no networks that --learning-rate could be for: leave out one"):
+        FittingOptions(generator="deformable", learning_rate=1e-3).check()

@@ -17,10 +17,11 @@ from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
-__all__ = ["deform", "deformation_facts"]
+__all__ = ["MOST_COMPONENTS", "deform", "deformation_facts"]
 
 MOST_COMPONENTS = 3
-"""Of the linear states, those that move most: the rest is mostly noise, and the motion would follow it."""
+"""Unless a person says how many, of the linear states: the rest is mostly noise, and the motion would follow
+it."""
 _STATES_FOR_FACTS = 200
 
 
@@ -29,12 +30,13 @@ def deform(
     states: LinearStates,
     anchored: Anchored,
     consensus: Consensus,
+    components: int,
     seed: int,
     folder: Path | None = None,
 ) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of the state in their middle.
 
-    Of the states it takes the `MOST_COMPONENTS` that move most, scaled to unit variance, and refines them.
+    Of the states it takes the `components` that move most, scaled to unit variance, and refines them.
 
     Movies left out of both judge it against averages along the states; None where there are too few movies.
 
@@ -44,7 +46,7 @@ def deform(
     middle = z.median(0).values - anchored.generator.anchors
     nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
     volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
-    moving = z[:, :MOST_COMPONENTS]
+    moving = z[:, :components]
     scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
     # Beyond the shells in which states' volumes differ, the consensus's.
     known = len(anchored.signal_power)

@@ -36,7 +36,8 @@ def start_generator(options: FittingOptions, found: VolumesFound, before: Genera
     # Layers draw their first weights from the global generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        return STARTS[options.generator](options, found, before).to(found.consensus.volume.device)
+        kind = "fourier" if options.generator == "auto" else options.generator
+        return STARTS[kind](options, found, before).to(found.consensus.volume.device)
 
 
 def _start_fourier(options: FittingOptions, found: VolumesFound, before: Generator | None) -> Generator:

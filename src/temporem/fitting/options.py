@@ -1,7 +1,7 @@
 """How a reconstruction is fitted: what a user may choose, with defaults chosen by measurement."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from temporem.errors import UserError
@@ -11,9 +11,25 @@ from temporem.model.priors import PriorKind
 __all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method"]
 
 Method = Literal["tempor", "linear", "cryodrgn"]
-GeneratorKind = Literal["fourier", "deformable"]
+GeneratorKind = Literal["auto", "fourier", "deformable"]
 FeatureKind = Literal["subspace", "image"]
 
+OF_NETWORKS = (
+    "epochs",
+    "prior",
+    "pretraining",
+    "smoothing",
+    "features",
+    "explicit",
+    "width",
+    "layers",
+    "encoding",
+    "frames_per_batch",
+    "coefficients_per_step",
+    "learning_rate",
+    "beta",
+)
+"""Options that mean nothing to a density that moves."""
 MOST_DIMENSIONS = 64
 """Of the latent state: more than movies can tell apart, and few enough to compute with."""
 
@@ -44,9 +60,10 @@ class FittingOptions:
     paper's MLP on it."""
     explicit: bool = True
     """Start the generator from volumes back-projected along the states; else, as the paper, from nothing."""
-    generator: GeneratorKind = "fourier"
+    generator: GeneratorKind = "auto"
     """What makes the volumes. fourier: the paper's MLP at Fourier coordinates; deformable: one density that
-    moves, which every frame has a part in."""
+    moves, which every frame has a part in, or averages along the states where these foretell movies left out
+    better. auto: fourier with cryodrgn, and wherever an option of the networks is given; else deformable."""
     width: int = 256
     """Units in each hidden layer of the generator."""
     layers: int = 3
@@ -71,6 +88,16 @@ class FittingOptions:
         if self.latent_dim == "auto":
             raise ValueError("the latent dimension has yet to be chosen")
         return self.latent_dim
+
+    @property
+    def deforms(self) -> bool:
+        """Whether the volumes are to come from one density that moves."""
+        if self.generator == "auto":
+            return self.method == "tempor" and not self._given_to_networks()
+        return self.generator == "deformable"
+
+    def _given_to_networks(self) -> list[str]:
+        return [x.name for x in fields(self) if x.name in OF_NETWORKS and getattr(self, x.name) != x.default]
 
     def check(self) -> None:
         """Raise UserError for a number that makes no sense."""
@@ -103,4 +130,10 @@ class FittingOptions:
             raise UserError(
                 f"--generator deformable goes with --method tempor, not {self.method}: choose one of the two"
                 " anew."
+            )
+        given = self._given_to_networks()
+        if self.generator == "deformable" and given:
+            raise UserError(
+                f"--generator deformable has no networks that --{given[0].replace('_', '-')} could be for:"
+                " leave out one of the two."
             )

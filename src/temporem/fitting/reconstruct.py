@@ -16,7 +16,7 @@ from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.consensus import Consensus, find_consensus
-from temporem.fitting.deformable import deform, deformation_facts
+from temporem.fitting.deformable import MOST_COMPONENTS, deform, deformation_facts
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
@@ -62,9 +62,9 @@ def reconstruct(
     holds a whole run, of which `first_answer` is told, and which the networks' own replaces in the end.
     It goes on to fit its no-time baseline, then copies the shared parts and fine-tunes the temporal model
     (paper, Sec. 4.2); each gets half of the epochs. With the deformable generator the motion of one density
-    is fitted instead, from the linear answer. `cryodrgn` is that baseline with all of them. `resume`
-    goes on with a run that was interrupted, to the same result as if it had not been; the linear method
-    has no checkpoints and is computed anew.
+    is fitted instead, from the linear answer, and no network. `cryodrgn` is that baseline with all of them.
+    `resume` goes on with a run that was interrupted, to the same result as if it had not been; the linear
+    method has no checkpoints and is computed anew.
 
     Raises UserError for what is wrong with the movies, the options or the folder.
     """
@@ -96,17 +96,16 @@ def reconstruct(
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
     stages = _stages(fitting)
-    deformable = fitting.generator == "deformable"
     networks_begun = any(has_checkpoint(run.checkpoints_path, f"{stage}-start") for stage in stages)
     judged = None if networks_begun else _judge(run, store, consensus, fitting)
     fitting = replace(fitting, latent_dim=run.config["latent_dim"])
     if fitting.method != "cryodrgn" and not networks_begun:
         linear = _answer_linearly(run, movies, store, consensus, fitting)
-        if (stages or deformable) and first_answer is not None:
+        if (stages or fitting.deforms) and first_answer is not None:
             first_answer(run)
         if judged is not None:
             _score_volumes(run, judged, consensus, fitting)
-        if deformable:
+        if fitting.deforms:
             _deform(run, movies, store, consensus, fitting, *linear)
     if not stages:
         return run
@@ -147,7 +146,7 @@ def _score_volumes(run: Run, judged: Judgement, consensus: Consensus, fitting: F
 
 def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
     """Trainings of networks: name → (temporal, epochs)."""
-    if fitting.method == "linear" or fitting.generator == "deformable":
+    if fitting.method == "linear" or fitting.deforms:
         return {}
     if fitting.method == "cryodrgn":
         return {"baseline": (False, fitting.epochs)}
@@ -310,7 +309,10 @@ def _deform(
 ) -> None:
     """The motion of one density, from the linear method's answer."""
     seed = _seed(fitting.seed, "deformable")
-    deformed, choice = deform(store, states, anchored, consensus, seed, run.checkpoints_path)
+    components = states.posterior.mean.shape[-1]
+    if _asked_for_auto(run):
+        components = min(components, MOST_COMPONENTS)
+    deformed, choice = deform(store, states, anchored, consensus, components, seed, run.checkpoints_path)
     sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
     found = deformation_facts(deformed)
     if choice is not None:
@@ -322,6 +324,10 @@ def _deform(
     if found["folds"]:
         console.print("The motion found folds the molecule somewhere, which nothing real does.")
     _write(run, movies, deformed.generator, deformed.states.mean.cpu(), sd.cpu(), "deformable", found)
+
+
+def _asked_for_auto(run: Run) -> bool:
+    return bool(run.configured("fitting")["latent_dim"] == "auto")
 
 
 def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:
@@ -347,7 +353,7 @@ def _write(
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(f"the movies in {run.path} have no poses: give them with --poses.")
     write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
-    run.update_config(answer_of=answer_of, found=found)
+    run.update_config(answer_of=answer_of, found=found, latent_dim=mean.shape[-1])
 
 
 def _posterior(

@@ -2,7 +2,8 @@
 
 Each point is spread onto a grid sampled twice too finely, by a kernel four grid points wide, which the fast
 Fourier transform's result is then divided by: a nonuniform FFT (Barnett, Magland & af Klinteberg 2019, SIAM
-J. Sci. Comput. 41, C479), with their kernel exp(β(√(1 − t²) − 1)). Its error is at most 1e-3 of the sums' rms.
+J. Sci. Comput. 41, C479), with their kernel exp(β(√(1 − t²) − 1)). Its error is at most 1e-3 of the sums'
+rms.
 """
 
 import math
