@@ -124,6 +124,7 @@ def solve_density(
         return total
 
     generator.field.requires_grad_(False)
+    generator.place(density.points, density.width_in_pixels)
     unknowns = unknowns.detach()
     residual = -gradient(unknowns, True)
     direction, power = residual, residual.square().sum()

@@ -85,6 +85,8 @@ class DeformationOptions:
     """Nats per frame for a mean squared shortfall of the volume change of one."""
     solves: int = 5
     """Conjugate gradient steps of the density at the end."""
+    more_solves: int = 2
+    """And with the movies that were left out."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Deformed:
 
 def passes(options: DeformationOptions) -> int:
     """How often `fit_deformation` advances: once for each pass over the frames."""
-    return sum(stage.passes for stage in options.stages) + options.solves + 1
+    return sum(stage.passes for stage in options.stages) + options.solves + options.more_solves + 2
 
 
 def canonical_support(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
@@ -136,7 +138,7 @@ def fit_deformation(
     """
     support = canonical_support(volume, mask)
     kept = [movie for movie in range(len(store.movie_rows)) if movie not in set(left_out)]
-    fitted = store.only(kept)
+    fitted, rows = store.only(kept), rows_of(store, kept).to(volume.device)
     information = information_in_shells(fitted)
     zero = z.new_zeros(*z.shape, z.shape[-1])
     found = Deformed(
@@ -158,7 +160,7 @@ def fit_deformation(
             support, _spacing(support.shape[-1], radius), radius, information, signal_power
         )
         random = torch.Generator().manual_seed(_seed(seed, index))
-        z = found.states.mean[rows_of(store, kept).to(volume.device)]
+        z = found.states.mean[rows]
         count = store.lattice.count_within(radius)
         climb = _Climb(fitted, found.generator, z, density, volume, options, random, count)
         before = sum(earlier.passes for earlier in options.stages[:index])
@@ -171,12 +173,26 @@ def fit_deformation(
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1)
+    # A noisy density would be judged by its noise.
+    density = CanonicalDensity(support, 1, store.lattice.radius, information, signal_power)
+    solve_density(
+        fitted,
+        found.generator,
+        density,
+        density.start(volume),
+        found.states.mean[rows],
+        options.solves,
+        advance,
+    )
     if judge is not None:
         judge(found)
-    density = CanonicalDensity(support, 1, store.lattice.radius, information_in_shells(store), signal_power)
-    found.generator.place(density.points, density.width_in_pixels)
-    unknowns = density.start(volume)
-    solve_density(store, found.generator, density, unknowns, found.states.mean, options.solves, advance)
+    if left_out:
+        volume = _canonical_volume(found.generator)
+        density = CanonicalDensity(
+            support, 1, store.lattice.radius, information_in_shells(store), signal_power
+        )
+        start = density.start(volume)
+        solve_density(store, found.generator, density, start, found.states.mean, options.more_solves, advance)
     return found
 
 
