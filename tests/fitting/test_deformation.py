@@ -10,7 +10,7 @@ from blob_movies import Molecule, blob_store, silent, swinging, write_movies
 from temporem.errors import UserError
 from temporem.fitting import deformation, linear
 from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
-from temporem.fitting.deformation_choice import choose, left_out
+from temporem.fitting.deformation_choice import Choice, choose, left_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.anchor_generator import AnchorGenerator
@@ -111,6 +111,11 @@ def test_left_out_movies_choose_the_better_generator() -> None:
     assert not other.deformable
     assert other.gain == pytest.approx(-choice.gain)
     assert "stays" in other.in_words()
+
+
+@pytest.mark.parametrize(("gain", "deformable"), [(2.0, True), (-2.0, True), (-3.5, False)])
+def test_averages_stay_only_where_they_win_beyond_doubt(gain: float, deformable: bool) -> None:
+    assert Choice(gain, standard_error=1.0).deformable is deformable
 
 
 def test_few_movies_are_all_fitted() -> None:
