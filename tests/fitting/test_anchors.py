@@ -47,8 +47,6 @@ def test_volumes_at_anchors_are_those_of_the_states() -> None:
     assert found.bandwidth < max(BANDWIDTHS)
     assert found.scores[max(BANDWIDTHS)] == 0
     assert found.scores[found.bandwidth] == max(found.scores.values()) > 0
-    assert (found.bandwidths.diff() >= 0).all()
-    assert found.bandwidths[0] < found.bandwidths[-1]
 
 
 def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:
@@ -57,7 +55,6 @@ def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:
     z = torch.randn(200, 1, generator=torch.Generator().manual_seed(3))
     found = anchored(store, z, consensus)
     assert found.bandwidth == max(BANDWIDTHS)
-    assert found.bandwidths[3:].min() == max(BANDWIDTHS)
 
 
 def test_the_unit_of_the_metric_does_not_matter() -> None:

@@ -77,5 +77,5 @@ def test_too_few_movies_are_not_judged(tmp_path: Path) -> None:
 def test_a_dimension_not_chosen_is_no_number() -> None:
     with pytest.raises(ValueError, match="yet to be chosen"):
         _ = AUTO.dimensions
-    with pytest.raises(UserError, match="auto, or at least 1"):
+    with pytest.raises(UserError, match="auto, or from 1 to 64"):
         replace(AUTO, latent_dim=0).check()

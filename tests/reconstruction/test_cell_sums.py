@@ -54,16 +54,6 @@ def test_outside_the_ball_nothing_is_kept_and_no_volume_is_the_worse(data: Sampl
     torch.testing.assert_close(wiener(found, power), wiener(expected, power), atol=1e-5, rtol=1e-4)
 
 
-def test_each_shell_can_have_weights_of_its_own(data: Sample) -> None:
-    weight, sums = weights(SHELLS, 2), stored(data)
-    found = list(sums.combined(weight))
-    for shell in (0, 1, 7, SHELLS - 1):
-        here = grid_shells(BOX, 2) == shell
-        for volume, alone in zip(found, sums.combined(weight[shell]), strict=True):
-            torch.testing.assert_close(volume.denominator[here], alone.denominator[here])
-            torch.testing.assert_close(volume.numerator[here], alone.numerator[here])
-
-
 def test_streamed_from_a_file_and_in_parts_they_are_the_same(
     data: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:

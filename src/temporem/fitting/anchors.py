@@ -10,7 +10,6 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.fitting.bandwidths import choose_by_shell
 from temporem.fitting.frames import FrameStore
 from temporem.model.anchor_generator import AnchorGenerator, state_box
 from temporem.physics.volume_families import family_grid, family_slices
@@ -24,9 +23,6 @@ MOST_ANCHORS = 32
 FEWEST_FRAMES_PER_ANCHOR = 10
 BANDWIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 1.0, 2.0)
 """Tried, relative to the spread of the states."""
-NARROWER = 0.75
-"""Of the bandwidths that score best: they were scored with half of the frames, and volumes are averaged once
-more between anchors."""
 TEST_FRAMES, TEST_ANCHORS = 400, 8
 """Frames of movies left out of the volumes, around how many anchors, to choose the bandwidth."""
 SCORED_BOX = 64
@@ -44,10 +40,7 @@ class Anchored:
 
     generator: AnchorGenerator
     bandwidth: float
-    """The best for all shells alike, relative to the spread of the states."""
-    bandwidths: Float[Tensor, " shells"]
-    """Chosen, for each shell of the generator's `state_box`: somewhat narrower than those that score best,
-    never falling with frequency."""
+    """Chosen, relative to the spread of the states."""
     scores: dict[float, float]
     """Mean log likelihood of frames left out of the volumes (but not of the states), for each bandwidth
     tried, relative to the widest."""
@@ -96,13 +89,9 @@ def fit_anchors(
     power = _power(_summed(store, cells, half, whole, advance), consensus_power[: box // 2 + 1])
     mask = _resized_mask(mask, box)
     scores = _score_bandwidths(store, cells, metric, half, power, mask, seed, advance)
-    summed = {bandwidth: float(x.sum()) for bandwidth, x in scores.items()}
-    scored = choose_by_shell(scores)
-    scored = torch.where(scored < max(BANDWIDTHS), NARROWER * scored, scored)
-    # Beyond the shells scored, as in the last of them.
-    bandwidths = torch.cat((scored, scored[-1].expand(box // 2 + 1 - len(scored))))
-    generator = _interpolator(cells.centres, whole, metric, bandwidths, power, mask, consensus)
-    return Anchored(generator, max(summed, key=summed.__getitem__), bandwidths, summed, power)
+    best = max(scores, key=lambda bandwidth: scores[bandwidth])
+    generator = _interpolator(cells.centres, whole, metric, best, power, mask, consensus)
+    return Anchored(generator, best, scores, power)
 
 
 def _power(
@@ -176,20 +165,20 @@ def _interpolator(
     centres: Float[Tensor, "anchors latent"],
     sums: CellSums,
     metric: Float[Tensor, "latent latent"],
-    bandwidths: Float[Tensor, " shells"],
+    bandwidth: float,
     power: Float[Tensor, " shells"],
     mask: Float[Tensor, "n n n"],
     shared: Float[Tensor, "m m m"],
 ) -> AnchorGenerator:
     squared = _squared_distances(centres, metric)
-    kernel = torch.exp(-0.5 * squared.cpu() / bandwidths[:, None, None] ** 2)
+    kernel = torch.exp(-0.5 * squared / bandwidth**2)
     itself = torch.eye(len(centres), dtype=torch.bool, device=squared.device)
     neighbours = squared.masked_fill(itself, torch.inf).amin(-1)
     # Between anchors, as smooth as their spacing asks for: wider would average twice.
     between = max(_NARROWEST_BETWEEN, float(neighbours.median().sqrt())) if len(centres) > 1 else 1.0
     generator = AnchorGenerator(len(shared), centres.shape[-1], len(centres)).to(mask.device)
     volumes = torch.empty_like(generator.volumes_at_anchors)
-    power = power.to(mask.device)
+    power = power[: sums.box_size // 2 + 1].to(mask.device)
     for volume, total in zip(volumes, sums.combined(kernel), strict=True):
         volume.copy_(_without_edge(wiener(total.to(mask.device), power, mask), mask))
     generator.place(centres, volumes, metric, between, shared)
@@ -218,11 +207,10 @@ def _score_bandwidths(
     mask: Float[Tensor, "n n n"],
     seed: int,
     advance: Callable[[int, str], None],
-) -> dict[float, Float[Tensor, " shells"]]:
+) -> dict[float, float]:
     """How well volumes of one half of the movies predict frames of the other, from the widest down.
 
-    Log likelihoods per frame, by shell, relative to the widest. Around some of the anchors: they tell the
-    bandwidth as well as all of them.
+    Around some of the anchors: they tell the bandwidth as well as all of them.
     """
     lattice, mask = store.lattice.cropped(half.box_size), _resized_mask(mask, half.box_size)
     power = power[: half.box_size // 2 + 1].to(mask.device)
@@ -231,19 +219,18 @@ def _score_bandwidths(
         (anchor, store.frames(rows, len(lattice))) for anchor, rows in _test_rows(store, cells, seed).items()
     ]
     count = sum(len(frames.rotation) for _, frames in tested)
-    scores: dict[float, Tensor] = {}
+    scores: dict[float, float] = {}
     for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
         kernel = torch.exp(-0.5 * squared[[anchor for anchor, _ in tested]] / bandwidth**2)
-        total = torch.zeros(lattice.radius + 1, device=mask.device)
+        total = 0.0
         for sums, (_, frames) in zip(half.combined(kernel), tested, strict=True):
             grid = family_grid(wiener(sums.to(mask.device), power, mask)[None], half.padding)
             slices = family_slices(grid, frames.rotation, lattice.frequency, half.box_size, half.padding)
             residual = frames.coefficients - frames.transfer * slices[..., 0]
-            squares = torch.view_as_real(residual).square().sum(-1).sum(0) * lattice.multiplicity
-            total.index_add_(0, lattice.shell, squares)
-        scores[bandwidth] = -0.5 * total.double().cpu() / count
+            total += float((torch.view_as_real(residual).square().sum(-1) * lattice.multiplicity).sum())
+        scores[bandwidth] = -0.5 * total / count
         advance(1, f"bandwidth {bandwidth:g}")
-        if scores[bandwidth].sum() < max(x.sum() for x in scores.values()) and len(scores) > 2:
+        if scores[bandwidth] < max(scores.values()) and len(scores) > 2:
             advance(len(BANDWIDTHS) - done - 1, "")
             break
     widest = scores[max(BANDWIDTHS)]

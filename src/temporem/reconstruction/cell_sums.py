@@ -7,7 +7,6 @@ lies in a temporary file and is read through from end to end.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ class CellSums:
 
     def __init__(self, cells: int, box_size: int, padding: int = 2) -> None:
         self.box_size, self.padding = box_size, padding
-        self._point, self._starts = _ball(box_size, padding)
+        self._point = _ball(box_size, padding)
         # Real part, imaginary part, denominator.
         self._sums = torch.from_numpy(room_for((3, cells, len(self._point)), np.float32))
 
@@ -41,24 +40,12 @@ class CellSums:
         self._sums[0, cell], self._sums[1, cell] = numerator.real, numerator.imag
         self._sums[2, cell] = denominator
 
-    def combined(
-        self, weight: Float[Tensor, "volumes cells"] | Float[Tensor, "shells volumes cells"]
-    ) -> Iterator[Accumulator]:
-        """The cells' sums added with each row of weights, which may differ by shell 0 … n / 2."""
+    def combined(self, weight: Float[Tensor, "volumes cells"]) -> Iterator[Accumulator]:
+        """The cells' sums added with each row of weights."""
         weight = weight.detach().cpu().float()
-        ranges = pairwise(self._starts) if weight.ndim == 3 else [(0, self._starts[-1])]
-        parts = [
-            (slice(*ends), part)
-            for ends, part in zip(ranges, weight.reshape(-1, *weight.shape[-2:]), strict=True)
-        ]
         at_once = max(1, BYTES_AT_ONCE // (12 * len(self._point)))
-        for start in range(0, weight.shape[-2], at_once):
-            volumes = slice(start, start + at_once)
-            rows = parts[0][1][volumes]
-            total = torch.empty(3, len(rows), len(self._point))
-            for points, part in parts:
-                for kind in range(3):
-                    total[kind, :, points] = part[volumes] @ self._sums[kind, :, points]
+        for rows in torch.split(weight, at_once):
+            total = torch.stack([rows @ kind for kind in self._sums])
             for real, imaginary, denominator in total.unbind(1):
                 yield self._on_the_grid(real, imaginary, denominator)
 
@@ -72,10 +59,6 @@ class CellSums:
 
 
 @lru_cache(maxsize=4)
-def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], list[int]]:
-    """Flat indices of the half grid's points in shells 0 … n / 2, shell by shell, and where each begins."""
-    shell = grid_shells(box_size, padding).flatten()
-    inside = (shell <= box_size // 2).nonzero().squeeze(-1)
-    point = inside[shell[inside].argsort(stable=True)]
-    counts = torch.bincount(shell[inside])
-    return point, [0, *counts.cumsum(0).tolist()]
+def _ball(box_size: int, padding: int) -> Int[Tensor, " points"]:
+    """Flat indices of the half grid's points in shells 0 … n / 2."""
+    return (grid_shells(box_size, padding).flatten() <= box_size // 2).nonzero().squeeze(-1)
