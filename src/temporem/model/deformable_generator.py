@@ -35,27 +35,20 @@ class DeformableGeneratorConfig:
 
 
 class DeformableGenerator(Generator):
-    """V(z) = Σ_j a_j g(r − x_j − u(x_j, z)) + R(z): Gaussians g at points x_j, displaced by a field u.
+    """V(z) = Σ_j a_j g(r − x_j − u(x_j, z)): Gaussians g at points x_j, displaced by a field u.
 
-    A Gaussian's mass a_j goes with it, so mass is conserved. R is an optional generator of what no motion
-    explains: density that appears, vanishes or changes. Latents are of order one.
+    A Gaussian's mass a_j goes with it, so mass is conserved. Latents are of order one.
     """
 
     points: Tensor
     amplitude: Tensor
     width_in_pixels: Tensor
 
-    def __init__(
-        self,
-        config: DeformableGeneratorConfig,
-        generator: torch.Generator,
-        residual: Generator | None = None,
-    ) -> None:
+    def __init__(self, config: DeformableGeneratorConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
         self.box_size, self.latent_dim = config.box_size, config.latent_dim
         self.field = DeformationField(config.latent_dim, config.modes, config.width, generator)
-        self.residual = residual
         self.register_buffer("points", torch.zeros(config.points, 3))
         self.register_buffer("amplitude", torch.zeros(config.points))
         self.register_buffer("width_in_pixels", torch.tensor(0.5))
@@ -105,8 +98,7 @@ class DeformableGenerator(Generator):
     ) -> Complex[Tensor, "frames coefficients"]:
         """Central slices at whole frequencies; see `Generator.slices`."""
         across = torch.einsum("fij,fpj->fpi", rotation[:, :2], self.positions(z))
-        slices = point_slices(across, self.amplitude, frequency, self.box_size) * self._envelope(frequency)
-        return slices if self.residual is None else slices + self.residual.slices(z, rotation, frequency)
+        return point_slices(across, self.amplitude, frequency, self.box_size) * self._envelope(frequency)
 
     @torch.no_grad()
     def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
@@ -115,25 +107,18 @@ class DeformableGenerator(Generator):
             point_volume(position, self.amplitude, self.box_size, float(self.width_in_pixels))
             for position in self.positions(z)
         ]
-        volumes = torch.stack(moved)
-        return volumes if self.residual is None else volumes + self.residual.volumes(z)
+        return torch.stack(moved)
 
     def describe(self) -> dict[str, Any]:
         """See `Generator.describe`."""
-        residual = None if self.residual is None else self.residual.describe()
-        return {"kind": "deformable", "config": asdict(self.config), "residual": residual}
+        return {"kind": "deformable", "config": asdict(self.config)}
 
     @classmethod
     def from_description(
         cls, description: dict[str, Any], build: Callable[[dict[str, Any]], Generator]
     ) -> "DeformableGenerator":
         """See `Generator.from_description`."""
-        residual = description["residual"]
-        return cls(
-            DeformableGeneratorConfig(**description["config"]),
-            torch.Generator().manual_seed(0),
-            None if residual is None else build(residual),
-        )
+        return cls(DeformableGeneratorConfig(**description["config"]), torch.Generator().manual_seed(0))
 
     def _envelope(self, frequency: Float[Tensor, "coefficients 2"]) -> Float[Tensor, " coefficients"]:
         squared = frequency.square().sum(-1) * (float(self.width_in_pixels) / self.box_size) ** 2
