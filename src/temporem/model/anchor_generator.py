@@ -10,11 +10,10 @@ from torch import Tensor
 from temporem.model.generators import Generator
 from temporem.physics.projection import central_slices
 from temporem.physics.volume_families import family_grid, family_points, family_slices
-from temporem.physics.volumes import fourier_resize, gridding_correction, volume_to_fourier
+from temporem.physics.volumes import PADDING, fourier_resize, slicing_grid
 
 __all__ = ["AnchorGenerator", "state_box"]
 
-_PADDING = 2
 LARGEST_STATE_BOX = 128
 """Box in which the anchors' volumes differ; 32 grids to slice them from take 1.2 GB."""
 
@@ -89,10 +88,9 @@ class AnchorGenerator(Generator):
         if self.beyond is None:
             return self._low_slices(z, rotation, frequency)
         if self._grid_beyond is None:
-            corrected = self.beyond / gridding_correction(self.box_size, _PADDING).to(self.beyond)
-            self._grid_beyond = volume_to_fourier(corrected, _PADDING)
+            self._grid_beyond = slicing_grid(self.beyond)
         within = (frequency.norm(dim=-1) < self.state_box / 2).nonzero().squeeze(-1)
-        slices = central_slices(self._grid_beyond, rotation, frequency, _PADDING)
+        slices = central_slices(self._grid_beyond, rotation, frequency, PADDING)
         return slices.index_add(1, within, self._low_slices(z, rotation, frequency[within]))
 
     def _low_slices(
@@ -101,17 +99,17 @@ class AnchorGenerator(Generator):
         rotation: Float[Tensor, "frames 3 3"],
         frequency: Float[Tensor, "coefficients 2"],
     ) -> Complex[Tensor, "frames coefficients"]:
-        parts = family_slices(self._anchor_grid(), rotation, frequency, self.state_box, _PADDING)
+        parts = family_slices(self._anchor_grid(), rotation, frequency, self.state_box, PADDING)
         mixed = torch.einsum("fcap,fa->fcp", torch.view_as_real(parts), self.weights(z))
         return torch.view_as_complex(mixed.contiguous())
 
     def _anchor_grid(self) -> Float[Tensor, "points twice"]:
         if self._grid is None:
-            count, points = len(self.anchors), family_points(self.state_box, _PADDING)
+            count, points = len(self.anchors), family_points(self.state_box, PADDING)
             self._grid = self.volumes_at_anchors.new_empty(points, 2 * count)
             # One by one: the transforms of all at once would take several times their grid.
             for index, volume in enumerate(self.volumes_at_anchors):
-                self._grid[:, 2 * index : 2 * index + 2] = family_grid(volume[None], _PADDING)
+                self._grid[:, 2 * index : 2 * index + 2] = family_grid(volume[None], PADDING)
         return self._grid
 
     def _forget_grids(self) -> None:

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.volume_families import family_grid, family_slices
+from temporem.physics.volumes import PADDING
 
 __all__ = ["FrameInformation", "LinearSubspace"]
-
-_PADDING = 2
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class LinearSubspace(nn.Module):
         self, rotation: Float[Tensor, "frames 3 3"], frequency: Float[Tensor, "coefficients 2"]
     ) -> Complex[Tensor, "frames coefficients parts"]:
         """Central slices of V₀ … V_J, |k| ≤ radius, in the scale of images of the full box."""
-        grid = family_grid(self.parts * self.ball, _PADDING)
-        return family_slices(grid, rotation, frequency, 2 * self.radius, _PADDING)
+        grid = family_grid(self.parts * self.ball, PADDING)
+        return family_slices(grid, rotation, frequency, 2 * self.radius, PADDING)
 
     def coefficients_used(self, lattice: HalfDisc) -> int:
         """How many leading coefficients of a frame are looked at: |k| ≤ radius − 1."""

@@ -12,20 +12,15 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from temporem.physics.projection import corners
-from temporem.physics.volumes import grid_radius, gridding_correction, volume_to_fourier
+from temporem.physics.volumes import grid_radius, slicing_grid
 
 __all__ = ["family_grid", "family_points", "family_slices"]
 
 
 def family_grid(volumes: Float[Tensor, "volumes n n n"], padding: int) -> Float[Tensor, "points twice"]:
-    """Half grids of all volumes, ready for slicing: at each point the real and imaginary parts of each.
-
-    The volumes are divided by `gridding_correction` here.
-    """
-    n = volumes.shape[-1]
-    corrected = volumes / gridding_correction(n, padding).to(volumes)
-    point, _ = _ball(n, padding)
-    grids = volume_to_fourier(corrected, padding).flatten(1)[:, point.to(volumes.device)]
+    """The `slicing_grid` of all volumes: at each point the real and imaginary parts of each."""
+    point, _ = _ball(volumes.shape[-1], padding)
+    grids = slicing_grid(volumes, padding).flatten(1)[:, point.to(volumes.device)]
     return torch.view_as_real(grids.T.contiguous()).flatten(1)
 
 

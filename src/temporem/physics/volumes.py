@@ -11,14 +11,18 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 __all__ = [
+    "PADDING",
     "fourier_resize",
     "fourier_to_volume",
     "grid_frequency",
     "grid_radius",
     "gridding_correction",
+    "slicing_grid",
     "volume_to_fourier",
 ]
 
+PADDING = 2
+"""Of grids that slices are cut from and put into: enough, once the volume is freed of what is left."""
 CUBE = (-3, -2, -1)
 
 
@@ -87,9 +91,17 @@ def fourier_resize(volume: Float[Tensor, "*batch n n n"], size: int) -> Float[Te
 def gridding_correction(box_size: int, padding: int = 1) -> Float[Tensor, "n n n"]:
     """What trilinear interpolation on a half grid multiplies a volume by: Π sinc²(x / (padding · n)).
 
-    Divide a volume by it before `volume_to_fourier` and slicing; and a volume made from `insert_slices` after
-    `fourier_to_volume`.
+    Divide a volume by it before `volume_to_fourier` and slicing, as `slicing_grid` does; and a volume made
+    from `insert_slices` after `fourier_to_volume`.
     """
     position = (torch.arange(box_size) - box_size // 2) / (padding * box_size)
     edge = position.sinc() ** 2
     return edge[:, None, None] * edge[:, None] * edge
+
+
+def slicing_grid(
+    volume: Float[Tensor, "*batch n n n"], padding: int = PADDING
+) -> Complex[Tensor, "*batch {padding}*n {padding}*n {padding}*n//2+1"]:
+    """Half grids whose slices by trilinear interpolation are the volumes' own."""
+    correction = gridding_correction(volume.shape[-1], padding).to(volume)
+    return volume_to_fourier(volume / correction, padding)

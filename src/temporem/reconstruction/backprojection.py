@@ -18,7 +18,7 @@ from temporem.errors import UserError
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.projection import add_mates, add_slices
 from temporem.physics.shifts import phase_shift
-from temporem.physics.volumes import fourier_to_volume, grid_radius, gridding_correction
+from temporem.physics.volumes import PADDING, fourier_to_volume, grid_radius, gridding_correction
 
 __all__ = ["Accumulator", "accumulate", "grid_shells", "signal_power", "wiener"]
 
@@ -73,7 +73,7 @@ def accumulate(
     noise_variance: Float[Tensor, " shells"],
     half_disc: HalfDisc,
     frame_weight: Float[Tensor, " frames"] | None = None,
-    padding: int = 2,
+    padding: int = PADDING,
 ) -> Accumulator:
     """Sum frames into the grid; those of weight 0 cost nothing.
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.files import room_for
+from temporem.physics.volumes import PADDING
 from temporem.reconstruction.backprojection import Accumulator, grid_shells
 
 __all__ = ["CellSums"]
@@ -25,7 +26,7 @@ BYTES_AT_ONCE = 2**28
 class CellSums:
     """An `Accumulator` for each of some cells of frames."""
 
-    def __init__(self, cells: int, box_size: int, padding: int = 2) -> None:
+    def __init__(self, cells: int, box_size: int, padding: int = PADDING) -> None:
         self.box_size, self.padding = box_size, padding
         self._point = _ball(box_size, padding)
         # Real part, imaginary part, denominator.

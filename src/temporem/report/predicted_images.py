@@ -15,7 +15,7 @@ from temporem.physics.ctf import contrast_transfer_function
 from temporem.physics.lattice import half_disc
 from temporem.physics.projection import central_slices
 from temporem.physics.shifts import phase_shift
-from temporem.physics.volumes import gridding_correction, volume_to_fourier
+from temporem.physics.volumes import PADDING, slicing_grid
 from temporem.reconstruction.run import Run
 from temporem.report.page import section
 from temporem.report.shown_movie import ShownMovie
@@ -25,7 +25,6 @@ __all__ = ["images_section", "predicted_images"]
 
 COLUMNS = 6
 LOW_PASS_IN_ANGSTROMS = 20.0
-PADDING = 2
 
 
 def images_section(run: Run, shown: ShownMovie) -> str:
@@ -73,13 +72,7 @@ def predicted_images(
     pixel_size = movies.pixel_size_in_angstroms * movies.images.box_size / n
     rotation = torch.tensor(movies.rotation[rows], dtype=torch.float32)
     shift = torch.tensor(movies.translation_in_angstroms[rows] / pixel_size, dtype=torch.float32)
-    grids = volume_to_fourier(volumes / gridding_correction(n, PADDING), PADDING)
-    slices = torch.stack(
-        [
-            central_slices(grid, turn[None], disc.frequency, PADDING)[0]
-            for grid, turn in zip(grids, rotation, strict=True)
-        ]
-    )
+    slices = central_slices(slicing_grid(volumes), rotation, disc.frequency, PADDING)
     slices = slices * phase_shift(disc.frequency, shift, n)
     if movies.contrast_transfer is not None:
         of_rows = movies.contrast_transfer[torch.as_tensor(rows)]

@@ -11,7 +11,7 @@ from temporem.model.generators import Generator
 from temporem.model.methods import DynamicalModel
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.projection import central_slices
-from temporem.physics.volumes import gridding_correction, volume_to_fourier
+from temporem.physics.volumes import PADDING, slicing_grid
 
 __all__ = [
     "foretell_coefficients",
@@ -25,7 +25,6 @@ __all__ = [
 FRAMES_AT_ONCE = 200
 TURNS = 5
 """A movie's frames are left out in so many turns, every fifth at a time: neighbours always stay."""
-_PADDING = 2
 
 
 def still_slices(
@@ -34,8 +33,7 @@ def still_slices(
     frequency: Float[Tensor, "coefficients 2"],
 ) -> Complex[Tensor, "frames coefficients"]:
     """Central slices of one volume for all frames: what every score is compared with."""
-    corrected = volume / gridding_correction(len(volume), _PADDING).to(volume)
-    return central_slices(volume_to_fourier(corrected, _PADDING), rotation, frequency, _PADDING)
+    return central_slices(slicing_grid(volume), rotation, frequency, PADDING)
 
 
 @torch.no_grad()
