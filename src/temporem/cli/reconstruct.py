@@ -40,6 +40,10 @@ def reconstruct(
         page = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(movies, output)) from None
+    if reading.null is not None:
+        print(
+            "This run is a null: its frames were in random order; temporem compare holds it against the run."
+        )
     print(f"The run is in {output}; look at {page}")
 
 

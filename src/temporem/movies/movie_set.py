@@ -1,11 +1,12 @@
 """What was seen: movies of different lengths, each frame with what is known of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from temporem.physics.ctf import ContrastTransfer
 
@@ -29,6 +30,26 @@ class Images(Protocol):
     def read(self, rows: IntArray) -> npt.NDArray[np.float32]:
         """Images (rows, y, x) as stored, as float32."""
         ...
+
+
+@dataclass(frozen=True)
+class PartOfImages:
+    """Some rows of images, counted anew."""
+
+    images: Images
+    rows: IntArray
+
+    @property
+    def box_size(self) -> int:
+        """Pixels along one edge."""
+        return self.images.box_size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, rows: IntArray) -> npt.NDArray[np.float32]:
+        """Images (rows, y, x) as stored, as float32."""
+        return self.images.read(self.rows[rows])
 
 
 @dataclass(frozen=True)
@@ -76,4 +97,27 @@ class MovieSet:
         for _, rows in self.rows_by_movie():
             permuted = generator.permutation(rows)
             frame[rows], time[rows] = self.frame[permuted], self.time[permuted]
-        return replace(self, frame=frame, time=time)
+        return replace(self, frame=frame, time=time, provenance=dict(self.provenance))
+
+    def only(self, movies: Sequence[int]) -> "MovieSet":
+        """These movies alone, by index; rows and movies are counted anew, in the order of the input."""
+        kept = sorted(set(movies))
+        rows = np.flatnonzero(np.isin(self.movie, kept))
+        rotation, translation, dose = (
+            None if values is None else values[rows]
+            for values in (self.rotation, self.translation_in_angstroms, self.dose)
+        )
+        optics = self.contrast_transfer
+        return replace(
+            self,
+            images=PartOfImages(self.images, rows),
+            movie_ids=tuple(self.movie_ids[index] for index in kept),
+            movie=np.searchsorted(kept, self.movie[rows]),
+            frame=self.frame[rows],
+            time=self.time[rows],
+            rotation=rotation,
+            translation_in_angstroms=translation,
+            contrast_transfer=None if optics is None else optics[torch.from_numpy(rows)],
+            dose=dose,
+            provenance=dict(self.provenance),
+        )

@@ -42,7 +42,7 @@ def read_movies(path: Path, options: ReadingOptions | None = None) -> MovieSet:
         "CTF": "none" if source.contrast_transfer is None else source.contrast_transfer_words or source.words,
         **source.notes,
     }
-    return MovieSet(
+    found = MovieSet(
         images=source.images,
         pixel_size_in_angstroms=pixel_size,
         movie_ids=movies.movie_ids,
@@ -56,6 +56,23 @@ def read_movies(path: Path, options: ReadingOptions | None = None) -> MovieSet:
         dose=source.dose,
         provenance=provenance,
     )
+    return _as_asked(found, options)
+
+
+def _as_asked(movies: MovieSet, options: ReadingOptions) -> MovieSet:
+    """All of the movies or a half of them, in their order or in a random one."""
+    if options.null == "shuffle":
+        order = f"this is a null: the frames of every movie are in random order (seed {options.null_seed})"
+        movies = movies.shuffled(options.null_seed)
+        movies.provenance["order of frames"] = order
+    if options.half is not None:
+        if len(movies.movie_ids) < 2:
+            raise UserError(
+                f"{movies.provenance['file']} holds one movie, which has no halves: leave out --half."
+            )
+        movies = movies.only(range(["first", "second"].index(options.half), len(movies.movie_ids), 2))
+        movies.provenance["half"] = f"every second movie, from the {options.half} on"
+    return movies
 
 
 def require_poses(movies: MovieSet) -> MovieSet:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from temporem.errors import UserError
 
@@ -30,6 +31,13 @@ class ReadingOptions:
     """Poses of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
     ctf: Path | None = None
     """CTF of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
+    null: Literal["shuffle"] | None = None
+    """shuffle: the frames of every movie in random order. A null: what a run finds all the same, it did not
+    learn from the order of the frames."""
+    null_seed: int = 0
+    """Of that random order."""
+    half: Literal["first", "second"] | None = None
+    """Take every second movie only, from the first or from the second on, as temporem halves does."""
 
     def __post_init__(self) -> None:
         for name, value, unit in (
@@ -38,3 +46,5 @@ class ReadingOptions:
         ):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UserError(f"--{name} is {value:g}; give a positive number of {unit}.")
+        if self.null_seed < 0:
+            raise UserError(f"--null-seed is {self.null_seed}; give a number from 0 on.")

@@ -25,9 +25,10 @@ from temporem.movies.reading_options import ReadingOptions
 from temporem.reconstruction.latents_file import latent_columns, read_latents, write_latents
 from temporem.reconstruction.volume_file import read_volume, write_volume
 
-__all__ = ["Run"]
+__all__ = ["CONFIG", "Run"]
 
 CONFIG = "config.json"
+"""The file that makes a folder a run."""
 VOLUMES_AT_ONCE = 4
 
 

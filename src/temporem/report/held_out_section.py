@@ -9,12 +9,15 @@ from temporem.report.page import section, table
 __all__ = ["held_out_section"]
 
 
-def held_out_section(held_out: Mapping[str, Any]) -> str:
-    """Sentences on motion, time and volumes, and the scores by number of components; empty for no scores."""
+def held_out_section(held_out: Mapping[str, Any], against_null: str = "") -> str:
+    """Sentences on motion, time and volumes, and the scores by number of components; empty for no scores.
+
+    `against_null`: what a comparison with the null said.
+    """
     if not held_out:
         return ""
     volumes = held_out.get("of_volumes", {}).get("volumes", "")
-    sentences = (held_out["motion"], held_out["time"], volumes)
+    sentences = (held_out["motion"], held_out["time"], volumes, against_null)
     rows = [
         [dimension, _number(score), _number(held_out["gain_of_time"][dimension])]
         for dimension, score in held_out["by_latent_dim"].items()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from temporem.errors import UserError
+from temporem.evaluation.null import NULL_FILE, is_null
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.report.classes_section import classes_section
@@ -43,7 +44,7 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts = [_heading(run, config, latents, verdict(config, folder)), moving_molecule_section(shown)]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
-    parts.append(held_out_section(config.get("held_out", {})))
+    parts.append(held_out_section(config.get("held_out", {}), _against_null(run)))
     parts += [
         _latents(latents, time_label(config)),
         classes_section(run, latents, shown),
@@ -55,7 +56,8 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts.append(_fit(run))
     parts.append(_settings(run, config, latents))
     path = run.path / "report.html"
-    write_page(path, f"temporem: {run.path.name}", "\n".join(x for x in parts if x))
+    null = " (null: frames in random order)" if is_null(config) else ""
+    write_page(path, f"temporem: {run.path.name}{null}", "\n".join(x for x in parts if x))
     return path
 
 
@@ -92,6 +94,11 @@ def evaluation_section(folder: Path) -> str:
         inline_svg(resolution_figure(frames), "Resolution of every frame against its true state"),
         manifold_part(folder, summary),
     )
+
+
+def _against_null(run: Run) -> str:
+    path = run.path / NULL_FILE
+    return str(json.loads(path.read_text(encoding="utf-8"))["sentence"]) if path.exists() else ""
 
 
 def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame, told: str) -> str:

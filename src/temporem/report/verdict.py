@@ -5,11 +5,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from temporem.evaluation.null import is_null
+
 __all__ = ["verdict"]
+
+NULL = (
+    "This run is a null: the frames of every movie were put in random order, so that nothing here was learnt"
+    " from time."
+)
 
 
 def verdict(config: Mapping[str, Any], evaluation: Path) -> str:
-    """Against a truth where there is one, else from held-out frames, else that nothing is known yet."""
+    """Against a truth where there is one, else from held-out frames, else that nothing is known yet.
+
+    Of a null it is said first that it is one.
+    """
+    if is_null(config):
+        return f"{NULL} {_of_volumes(config, evaluation)}"
+    return _of_volumes(config, evaluation)
+
+
+def _of_volumes(config: Mapping[str, Any], evaluation: Path) -> str:
     path = evaluation / "evaluation.json"
     if path.exists():
         # Whether it is whole is said where its figures are drawn.

@@ -98,6 +98,8 @@ def _columns(loop: cif.Loop) -> dict[str, list[str]]:
 
 
 def _same_length(source: Path, count: int, run: Run) -> None:
+    if run.configured("reading").get("half") is not None:
+        raise UserError(f"{run.path} is a run of half of the movies: export particles from the run of all.")
     if count != len(run.latents()):
         raise UserError(
             f"{source} has {count} images but the run {run.path} was made from {len(run.latents())}: the "
