@@ -7,6 +7,7 @@ from typing import Any
 from temporem.errors import UserError
 from temporem.evaluation.comparison import compare_runs
 from temporem.evaluation.evaluation_folder import Evaluation, read_evaluation
+from temporem.experiments.claims import MASKS
 from temporem.experiments.declared import Compared
 from temporem.experiments.peers import Peers
 from temporem.experiments.pictures import Drawn, draw_comparison, draw_trend
@@ -19,7 +20,6 @@ from temporem.reconstruction.run import Run
 __all__ = ["FIGURE", "write_figure_folder"]
 
 FIGURE = "figure.json"
-MASKS = ("whole", "moving")
 
 
 def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) -> dict[str, Any]:

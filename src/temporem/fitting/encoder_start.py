@@ -9,6 +9,7 @@ from torch import Tensor
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import path_divergence
 from temporem.fitting.stability import require_finite, stable
+from temporem.fitting.subspace_fit import REMEDY
 from temporem.model.batches import MovieBatch
 from temporem.model.encoders import Encoder
 from temporem.model.features import SubspaceFeatures
@@ -20,7 +21,6 @@ STEPS = 200
 LEARNING_RATE = 3e-3
 FRAMES_PER_BATCH = 1024
 _BOUND = "the ELBO of the encoder's start"
-_REMEDY = "check the poses, the CTF and the pixel size, or take --features image"
 
 
 def start_encoder(
@@ -37,7 +37,7 @@ def start_encoder(
 
     Raises UserError where the bound is lost to numbers that are not finite.
     """
-    with torch.no_grad(), stable(_BOUND, _REMEDY):
+    with torch.no_grad(), stable(_BOUND, REMEDY):
         prepared = [_prepare(batch, features, store) for batch in store.epoch(FRAMES_PER_BATCH)]
     parameters = [*encoder.parameters(), *prior.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
@@ -46,13 +46,13 @@ def start_encoder(
     for step in range(STEPS):
         batch, inputs, matrix, vector = prepared[step % len(prepared)]
         noise = torch.randn((*batch.mask.shape, latent), generator=generator).to(store.device)
-        with stable(_BOUND, _REMEDY):
+        with stable(_BOUND, REMEDY):
             path = encoder(inputs, batch.interval, batch.mask, noise)
         z = path.z
         likelihood = (vector * z).sum(-1) - 0.5 * torch.einsum("mti,mtij,mtj->mt", z, matrix, z)
         bound = (likelihood * batch.mask).sum() - path_divergence(path, prior, batch).sum()
         loss = -bound / len(batch.rows)
-        require_finite(loss.item(), _BOUND, _REMEDY)
+        require_finite(loss.item(), _BOUND, REMEDY)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 10.0)

@@ -18,6 +18,8 @@ from temporem.fitting.anchors import BANDWIDTHS, Anchored, anchor_count, fit_anc
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.subspace_fit import (
+    FIRST_EPOCHS,
+    FIRST_RATE,
     START_RELAXATION_TIME,
     SubspacePosterior,
     fit_subspace,
@@ -32,8 +34,6 @@ from temporem.progress import progress
 
 __all__ = ["LinearStates", "Record", "find_states", "find_volumes"]
 
-FIRST_EPOCHS, FIRST_RATE = 8, 0.1
-"""Of the subspace, from noise."""
 MORE_EPOCHS, MORE_RATE = 6, 0.04
 """Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
 

@@ -15,6 +15,9 @@ from temporem.model.subspace import LinearSubspace
 from temporem.physics.volumes import fourier_resize
 
 __all__ = [
+    "FIRST_EPOCHS",
+    "FIRST_RATE",
+    "REMEDY",
     "START_RELAXATION_TIME",
     "SubspacePosterior",
     "fit_subspace",
@@ -25,6 +28,8 @@ __all__ = [
     "subspace_radius",
 ]
 
+FIRST_EPOCHS, FIRST_RATE = 8, 0.1
+"""From noise, each frame alone: then components can be turned, and ordered by how much they move."""
 RESOLUTION_IN_ANGSTROMS = 16.0
 """Of the subspace: motions of domains show at it, and noise is low."""
 START = 0.1
@@ -37,7 +42,8 @@ FRAMES_PER_BATCH = 200
 START_RELAXATION_TIME = 5.0
 """In usual frame intervals."""
 _LIKELIHOOD = "the likelihood of the linear subspace"
-_REMEDY = "check the poses, the CTF and the pixel size, or take --features image"
+REMEDY = "check the poses, the CTF and the pixel size, or take --features image"
+"""Where numbers in the subspace are lost."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def fit_subspace(
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            require_finite(loss.item(), _LIKELIHOOD, _REMEDY)
+            require_finite(loss.item(), _LIKELIHOOD, REMEDY)
             total += loss.item() * len(batch.rows)
         told(total / len(store))
     # What comes next trains other parts, and would take the last gradient for one of its own.
@@ -115,7 +121,7 @@ def _states(
 ) -> tuple[Float[Tensor, ""], SmoothedStates]:
     frames = store.frames(batch.rows, subspace.coefficients_used(store.lattice))
     told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
-    with stable(_LIKELIHOOD, _REMEDY):
+    with stable(_LIKELIHOOD, REMEDY):
         states = smooth(
             batch.pad(told.matrix), batch.pad(told.vector), batch.interval, relaxation_time, batch.mask
         )

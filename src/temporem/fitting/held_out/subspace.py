@@ -11,6 +11,8 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.leaving_out import LeftOut, leave_each_out, log_predictive
 from temporem.fitting.held_out.score import HeldOutScore, over_movies
 from temporem.fitting.subspace_fit import (
+    FIRST_EPOCHS,
+    FIRST_RATE,
     START_RELAXATION_TIME,
     fit_subspace,
     order_components,
@@ -24,9 +26,8 @@ __all__ = ["CANDIDATES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_
 
 CANDIDATES = (1, 2, 3, 4, 6, 8)
 """Numbers of components compared."""
-FIRST_EPOCHS, FIRST_RATE = 8, 0.1
-"""Each frame alone: then components can be turned, and ordered by how much they move."""
 TIMED_EPOCHS, TIMED_RATE = 4, 0.04
+"""Of a fold's subspace with time, after the first without."""
 STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS)
 TELLING = 0.01
 """More components that add less than this part of the score blur the volumes more than they tell."""
