@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from temporem.physics.lattice import half_disc
-from temporem.physics.points import point_slices, point_volume
+from temporem.physics.points import point_slices, point_volume, spread_slices
 
 BOX = 24
 
@@ -27,24 +27,68 @@ def test_slices_are_the_sums(radius: int) -> None:
     frequency = half_disc(BOX, radius).frequency
     phase = 2 * math.pi / BOX * frequency.double() @ position.T
     expected = (torch.exp(-1j * phase) @ (amplitude + 0j)) / BOX
-    found = point_slices(position[None].float(), amplitude.float(), frequency, BOX)[0]
+    found = point_slices(position.mT[None].float(), amplitude.float(), frequency, BOX)[0]
     assert rms(found - expected) < 1e-3 * rms(expected)
 
 
 def test_points_beyond_the_box_come_in_on_the_other_side() -> None:
     position, amplitude = points(10, 2)
     frequency = half_disc(BOX).frequency
-    beside = point_slices((position + BOX)[None].float(), amplitude.float(), frequency, BOX)
+    beside = point_slices((position + BOX).mT[None].float(), amplitude.float(), frequency, BOX)
     assert torch.allclose(
-        beside, point_slices(position[None].float(), amplitude.float(), frequency, BOX), atol=1e-4
+        beside, point_slices(position.mT[None].float(), amplitude.float(), frequency, BOX), atol=1e-4
     )
 
 
-def test_gradients() -> None:
+@pytest.mark.parametrize("moved", [True, False])
+def test_gradients_are_of_the_sums(moved: bool) -> None:
+    """Of several frames, of a real function that weights every coefficient differently."""
+    position, amplitude = points(60, 2)
+    position = torch.stack((position, position.flip(0) + 1, -position)).mT
+    frequency = half_disc(BOX, 7).frequency.double()
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(3, len(frequency), generator=generator, dtype=torch.complex128)
+
+    def exact(position: torch.Tensor, amplitude: torch.Tensor, _: torch.Tensor, box: int) -> torch.Tensor:
+        phase = 2 * math.pi / box * (position.mT @ frequency.T)
+        return torch.einsum("p,fpk->fk", amplitude + 0j, torch.exp(-1j * phase)) / box
+
+    gradients = []
+    for function in (exact, point_slices):
+        inputs = (position.clone().requires_grad_(moved), amplitude.clone().requires_grad_())
+        value = (function(*inputs, frequency, BOX) * weight).real.square().sum()
+        gradients.append(torch.autograd.grad(value, [x for x in inputs if x.requires_grad]))
+    for expected, found in zip(*gradients, strict=True):
+        assert rms(found - expected) < 2e-3 * rms(expected)
+
+
+def test_gradients_in_tensor_operations() -> None:
     position, amplitude = points(2, 2)
-    frequency = half_disc(BOX, 2).frequency.double()
-    inputs = (position[None].clone().requires_grad_(), amplitude.clone().requires_grad_())
-    assert torch.autograd.gradcheck(lambda x, a: point_slices(x, a, frequency, BOX), inputs)
+    kx, ky = half_disc(BOX, 2).frequency.long().unbind(-1)
+    inputs = (position.mT[None].clone().requires_grad_(), amplitude.clone().requires_grad_())
+    assert torch.autograd.gradcheck(lambda x, a: spread_slices(x, a, kx, ky, BOX), inputs)
+
+
+def test_tensor_operations_agree_with_finufft() -> None:
+    position, amplitude = points(200, 2)
+    frequency = half_disc(BOX, 9).frequency
+    expected = point_slices(position.mT[None].float(), amplitude.float(), frequency, BOX)
+    found = spread_slices(position.mT[None].float(), amplitude.float(), *frequency.long().unbind(-1), BOX)
+    assert rms(found - expected) < 2e-3 * rms(expected)
+
+
+def test_same_bits_on_any_number_of_threads() -> None:
+    position, amplitude = points(500, 2)
+    frames = position.mT * torch.linspace(0.5, 1.5, 7)[:, None, None]
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        inputs = (frames.float().requires_grad_(), amplitude.float().requires_grad_())
+        sums = point_slices(*inputs, half_disc(BOX).frequency, BOX)
+        found.append((sums, *torch.autograd.grad(sums.abs().square().sum(), inputs)))
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_volume_is_of_gaussians() -> None:
@@ -68,5 +112,5 @@ def test_slices_are_projections_of_the_volume() -> None:
     disc = half_disc(BOX, BOX // 2 - 1)
     volume = point_volume(position.float(), amplitude.float(), BOX)
     expected = disc.from_images(volume.sum(0))
-    found = point_slices(position[None, :, :2].float(), amplitude.float(), disc.frequency, BOX)[0]
+    found = point_slices(position[:, :2].mT[None].float(), amplitude.float(), disc.frequency, BOX)[0]
     assert rms(found - expected) < 2e-3 * rms(expected)

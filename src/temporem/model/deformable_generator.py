@@ -97,7 +97,7 @@ class DeformableGenerator(Generator):
         frequency: Float[Tensor, "coefficients 2"],
     ) -> Complex[Tensor, "frames coefficients"]:
         """Central slices at whole frequencies; see `Generator.slices`."""
-        across = torch.einsum("fij,fpj->fpi", rotation[:, :2], self.positions(z))
+        across = self._across(z, rotation[:, :2])
         return point_slices(across, self.amplitude, frequency, self.box_size) * self._envelope(frequency)
 
     @torch.no_grad()
@@ -119,6 +119,16 @@ class DeformableGenerator(Generator):
     ) -> "DeformableGenerator":
         """See `Generator.from_description`."""
         return cls(DeformableGeneratorConfig(**description["config"]), torch.Generator().manual_seed(0))
+
+    def _across(
+        self, z: Float[Tensor, "frames latent"], rows: Float[Tensor, "frames 2 3"]
+    ) -> Float[Tensor, "frames 2 points"]:
+        """R (x + u(x, z)) in the image, as one product: of no frame are positions in space kept."""
+        shapes = self.field.shapes(self.points * self.config.pixel_size_in_angstroms)
+        amounts = self.field.amounts(z) / self.config.pixel_size_in_angstroms
+        moving = torch.einsum("fid,fb->fidb", rows, amounts).flatten(2)
+        across: Tensor = torch.cat((moving, rows), -1) @ torch.cat((shapes.flatten(1), self.points), -1).mT
+        return across
 
     def _envelope(self, frequency: Float[Tensor, "coefficients 2"]) -> Float[Tensor, " coefficients"]:
         squared = frequency.square().sum(-1) * (float(self.width_in_pixels) / self.box_size) ** 2
