@@ -17,6 +17,7 @@ VERBS = {
     "volumes": "write volumes of a run as MRC, OME-Zarr, GIF or MP4, with a ChimeraX script",
     "export": "write selected frames with their latents as STAR, CSV and .cs",
     "evaluate": "compare a run with the truth of simulated movies",
+    "halves": "fit two halves of a run's movies apart: a resolution without a truth",
     "compare": "compare evaluated runs with each other",
     "reproduce": "compute and draw the figures of the paper",
     "kinetics": "find states along the latents, their dwell times and rates",

@@ -3,6 +3,7 @@
 ```
 evaluation.json       figures of every method          fsc.csv            mean curves with their spread
 frames.csv            a row per method and image       manifold.csv       a row per image: truth and latents
+fsc_over_time.csv     mean curves of method `run` by frame index
 fsc_per_frame.npz     of method `run`: `image`, and curves (images, shells) under the name of each mask
 ```
 
@@ -25,12 +26,14 @@ from torch import Tensor
 from temporem.errors import UserError
 from temporem.evaluation.latent_agreement import latent_agreement
 from temporem.evaluation.latent_manifold import latent_manifold, manifold_table
+from temporem.evaluation.over_time import curves_over_time
 from temporem.evaluation.scoring import Scorer, Scores, TrueVolumes
 from temporem.evaluation.summary import frames_table, fsc_table, summarise
 from temporem.files import replacing, write_json
 from temporem.simulation.truth import Truth
 
 __all__ = [
+    "OVER_TIME",
     "RUN",
     "Evaluation",
     "read_evaluation",
@@ -42,6 +45,7 @@ __all__ = [
 RUN = "run"
 """The method whose volumes are evaluated, beside the references."""
 CURVES = "fsc_per_frame.npz"
+OVER_TIME = "fsc_over_time.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,9 @@ def write_evaluation(
     curves = {name: scores.fsc for name, scores in methods.items()} | dict(other_curves or {})
     write_table(folder / "frames.csv", frames_table(methods, truth))
     write_table(folder / "fsc.csv", fsc_table(curves, truth))
+    frame = truth.states["frame"].to_numpy(np.int64)[methods[RUN].image]
+    edge = truth.box_size * truth.pixel_size_in_angstroms
+    write_table(folder / OVER_TIME, curves_over_time(frame, methods[RUN].fsc, edge))
     of_run = {mask: fsc.numpy().astype(np.float32) for mask, fsc in methods[RUN].fsc.items()}
     with replacing(folder / CURVES) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, image=methods[RUN].image, **of_run)

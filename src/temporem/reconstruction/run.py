@@ -110,19 +110,23 @@ class Run:
             )
         return config[name]
 
-    def movies(self) -> tuple[MovieSet, PreprocessingOptions]:
-        """The movies the run was made from, read anew, and how they were prepared."""
+    def options(self) -> tuple[ReadingOptions, PreprocessingOptions]:
+        """How the movies were read and prepared."""
         reading = dict(self.configured("reading"))
         for name in ("movie_table", "poses", "ctf"):
             if reading.get(name) is not None:
                 reading[name] = Path(reading[name])
         try:
-            options = ReadingOptions(**reading), PreprocessingOptions(**self.configured("preprocessing"))
+            return ReadingOptions(**reading), PreprocessingOptions(**self.configured("preprocessing"))
         except TypeError as error:
             raise UserError(
                 f"{self.path / CONFIG} is of another version of temporem ({error}): make the run anew."
             ) from error
-        return read_movies(Path(self.configured("input")), options[0]), options[1]
+
+    def movies(self) -> tuple[MovieSet, PreprocessingOptions]:
+        """The movies the run was made from, read anew, and how they were prepared."""
+        reading, preprocessing = self.options()
+        return read_movies(Path(self.configured("input")), reading), preprocessing
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one record to the metrics; numbers that are not finite become null."""

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from temporem.evaluation.evaluation_folder import RUN
+from temporem.evaluation.evaluation_folder import OVER_TIME, RUN
 from temporem.report.manifold_figures import manifold_figure
+from temporem.report.over_time_figure import over_time_figure
 from temporem.report.style import COLOURS, in_house_style, new_figure, write_figure
 
 __all__ = [
@@ -29,6 +30,10 @@ def write_evaluation_figures(folder: Path) -> None:
         "fsc": fsc_figure(pd.read_csv(folder / "fsc.csv")),
         "resolution": resolution_figure(pd.read_csv(folder / "frames.csv")),
     }
+    if (folder / OVER_TIME).exists():
+        figures["fsc_over_time"] = over_time_figure(
+            pd.read_csv(folder / OVER_TIME), "mean FSC with the truth"
+        )
     # Another program's scores may come without latents.
     if (folder / "manifold.csv").exists():
         figures["manifold"] = manifold_of(folder)

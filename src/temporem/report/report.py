@@ -9,17 +9,20 @@ from typing import Any
 import pandas as pd
 
 from temporem.errors import UserError
+from temporem.evaluation.evaluation_folder import OVER_TIME
 from temporem.evaluation.null import NULL_FILE, is_null
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.report.classes_section import classes_section
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
+from temporem.report.halves_section import halves_section, halves_told
 from temporem.report.held_out_section import held_out_section
 from temporem.report.kinetics_figures import kinetics_section
 from temporem.report.latent_densities import densities_figure
 from temporem.report.manifold_section import manifold_part
 from temporem.report.moving_molecule import moving_molecule_section
+from temporem.report.over_time_figure import over_time_figure
 from temporem.report.page import definitions, section, table, write_page
 from temporem.report.predicted_images import images_section
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
@@ -41,9 +44,13 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     config, latents = run.config, run.latents()
     folder = run.path / "evaluation" if evaluation is None else evaluation
     shown = shown_movie(run, latents)
-    parts = [_heading(run, config, latents, verdict(config, folder)), moving_molecule_section(shown)]
+    parts = [
+        _heading(run, config, latents, verdict(config, folder, halves_told(run.path / "halves"))),
+        moving_molecule_section(shown),
+    ]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
+    parts.append(halves_section(run.path / "halves"))
     parts.append(held_out_section(config.get("held_out", {}), _against_null(run)))
     parts += [
         _latents(latents, time_label(config)),
@@ -92,7 +99,18 @@ def evaluation_section(folder: Path) -> str:
         " soft masks made from the truth: around the molecule, and where it varies over the states.</p>",
         inline_svg(fsc_figure(fsc), "Mean Fourier shell correlation with the truth"),
         inline_svg(resolution_figure(frames), "Resolution of every frame against its true state"),
+        _over_time(folder),
         manifold_part(folder, summary),
+    )
+
+
+def _over_time(folder: Path) -> str:
+    # Evaluations of before it was written come without.
+    if not (folder / OVER_TIME).exists():
+        return ""
+    figure = over_time_figure(pd.read_csv(folder / OVER_TIME), "mean FSC with the truth")
+    return inline_svg(figure, "FSC with the truth over time") + (
+        '<p class="soft">FSC over time: mean over the movies by frame index; the line is at 0.5.</p>'
     )
 
 

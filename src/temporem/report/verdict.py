@@ -15,17 +15,18 @@ NULL = (
 )
 
 
-def verdict(config: Mapping[str, Any], evaluation: Path) -> str:
-    """Against a truth where there is one, else from held-out frames, else that nothing is known yet.
+def verdict(config: Mapping[str, Any], evaluation: Path, halves: str = "") -> str:
+    """Against a truth where there is one, else what halves of the movies and frames held out told.
 
-    Of a null it is said first that it is one.
+    `halves` is the sentence on two halves of the movies; empty where they were not compared. Of a null it is
+    said first that it is one.
     """
     if is_null(config):
-        return f"{NULL} {_of_volumes(config, evaluation)}"
-    return _of_volumes(config, evaluation)
+        return f"{NULL} {_of_volumes(config, evaluation, halves)}"
+    return _of_volumes(config, evaluation, halves)
 
 
-def _of_volumes(config: Mapping[str, Any], evaluation: Path) -> str:
+def _of_volumes(config: Mapping[str, Any], evaluation: Path, halves: str) -> str:
     path = evaluation / "evaluation.json"
     if path.exists():
         # Whether it is whole is said where its figures are drawn.
@@ -35,7 +36,9 @@ def _of_volumes(config: Mapping[str, Any], evaluation: Path) -> str:
             return ""
     held_out = config.get("held_out")
     if held_out:
-        return f"{held_out['motion']} {held_out['time']}"
+        return " ".join(x for x in (halves, held_out["motion"], held_out["time"]) if x)
+    if halves:
+        return halves
     return (
         "How far to believe these volumes is not measured yet: no truth was compared, and no frames were "
         "held out."

@@ -1,0 +1,39 @@
+"""`temporem halves`: a run's resolution without a truth, from two halves of its movies."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from temporem.evaluation.halves import HalvesOptions, compare_halves, fit_halves, halves_sentence
+from temporem.files import check_folder
+from temporem.reconstruction.run import Run
+from temporem.report.halves_section import write_halves_figures
+from temporem.report.report import write_report
+
+__all__ = ["halves"]
+
+
+def halves(
+    run: Positional[Annotated[Path, arg(metavar="RUN")]],
+    comparison: OmitArgPrefixes[HalvesOptions],
+) -> None:
+    """Fit two halves of a run's movies apart: how far they agree is a resolution without a truth.
+
+    It takes about as long as the run did. What it writes is in the folder halves of the run, and in its
+    report: the FSC between the halves at the states of the run, in its mask, beside a floor of randomised
+    phases; of the motion alone; and over time. A half that was interrupted goes on when the command is
+    repeated.
+
+    Args:
+        run: Folder made by `temporem reconstruct`.
+        comparison: What is compared.
+    """
+    comparison.check()
+    opened, folder = Run.open(run), run / "halves"
+    check_folder(folder)
+    summary = compare_halves(opened, fit_halves(opened, folder), folder, comparison)
+    write_halves_figures(folder)
+    page = write_report(opened)
+    print(halves_sentence(summary))
+    print(f"The tables are in {folder}; look at {page}")
