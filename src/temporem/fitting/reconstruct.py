@@ -294,7 +294,8 @@ def _answer_linearly(
     anchored = find_volumes(store, states, consensus, fitting.seed)
     variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
     found = facts_found(states, anchored)
-    _write(run, movies, anchored.generator, states.posterior.mean, variance.sqrt(), "linear", found)
+    sd, covariance = variance.sqrt(), states.posterior.covariance
+    _write(run, movies, anchored.generator, states.posterior.mean, sd, "linear", found, covariance)
     return states, anchored
 
 
@@ -323,7 +324,8 @@ def _deform(
             return
     if found["folds"]:
         console.print("The motion found folds the molecule somewhere, which nothing real does.")
-    _write(run, movies, deformed.generator, deformed.states.mean.cpu(), sd.cpu(), "deformable", found)
+    mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
+    _write(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
 
 
 def _asked_for_auto(run: Run) -> bool:
@@ -346,10 +348,11 @@ def _write(
     sd: Float[Tensor, "frames latent"],
     answer_of: str,
     found: dict[str, Any],
+    covariance: Float[Tensor, "frames latent latent"] | None = None,
 ) -> None:
     """Write what a run is asked for: the generator, the latents, the poses, and whose answer this is."""
     save_generator(run.model_path, generator)
-    run.write_latents(movies, mean, sd)
+    run.write_latents(movies, mean, sd, covariance)
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(f"the movies in {run.path} have no poses: give them with --poses.")
     write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.files import check_folder, write_json, write_text
+from temporem.files import check_folder, replacing, write_json, write_text
 from temporem.model.generators import Generator
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -29,6 +29,7 @@ __all__ = ["CONFIG", "Run"]
 
 CONFIG = "config.json"
 """The file that makes a folder a run."""
+COVARIANCE = "covariance.npy"
 VOLUMES_AT_ONCE = 4
 
 
@@ -40,6 +41,7 @@ class Run:
     config.json       input, options, and what was found in the input; see `create`
     metrics.jsonl     one JSON object per record of the fit
     latents.csv       image, movie, frame, time, z1 …, sd1 …
+    covariance.npy    of each frame's latents, float32, where the method tells it
     poses.star        RELION 3.1
     consensus.mrc     back-projection of all frames    mask.mrc  solvent mask
     model/            generator.safetensors, generator.json
@@ -124,9 +126,16 @@ class Run:
             ) from error
 
     def movies(self) -> tuple[MovieSet, PreprocessingOptions]:
-        """The movies the run was made from, read anew, and how they were prepared."""
+        """The movies the run was made from, read anew, at the run's poses, and how they were prepared."""
         reading, preprocessing = self.options()
+        if self.poses_found:
+            reading = dataclasses.replace(reading, poses=self.poses_path)
         return read_movies(Path(self.configured("input")), reading), preprocessing
+
+    @property
+    def poses_found(self) -> bool:
+        """Whether the run's poses are its own, and not those of its input."""
+        return bool(self.config.get("poses", {}).get("kind", "given") != "given")
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one record to the metrics; numbers that are not finite become null."""
@@ -153,15 +162,43 @@ class Run:
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in records))
 
     def write_latents(
-        self, movies: MovieSet, mean: Float[Tensor, "frames latent"], sd: Float[Tensor, "frames latent"]
+        self,
+        movies: MovieSet,
+        mean: Float[Tensor, "frames latent"],
+        sd: Float[Tensor, "frames latent"],
+        covariance: Float[Tensor, "frames latent latent"] | None = None,
     ) -> None:
         """Write `latents.csv`: mean and marginal standard deviation of every frame, in the order of the
-        input's rows."""
+        input's rows; and their covariance, where it is known."""
+        path = self.path / COVARIANCE
+        if covariance is None:
+            path.unlink(missing_ok=True)
+        else:
+            with replacing(path) as temporary:
+                np.save(temporary, covariance.detach().cpu().float().numpy(), allow_pickle=False)
         write_latents(self.path / "latents.csv", movies, mean, sd)
 
     def latents(self) -> pd.DataFrame:
         """Columns image, movie (text), frame, time, z1 …, sd1 … (float32)."""
         return read_latents(self.path / "latents.csv")
+
+    def covariance(self) -> Float[Tensor, "frames latent latent"]:
+        """Posterior covariance of each frame's latents, in the order of `latents`.
+
+        Latents are taken to be independent where the method tells no more than their standard deviations.
+        """
+        latents = self.latents()
+        sd = latents[[x.replace("z", "sd") for x in latent_columns(latents)]].to_numpy(np.float32)
+        path = self.path / COVARIANCE
+        if not path.exists():
+            return torch.diag_embed(torch.from_numpy(sd**2))
+        try:
+            covariance = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): make the run anew.") from error
+        if covariance.shape != (*sd.shape, sd.shape[-1]):
+            raise UserError(f"{path} does not belong to the run's latents: make the run anew.")
+        return torch.from_numpy(covariance)
 
     def write_consensus(self, volume: Float[Tensor, "n n n"]) -> None:
         """Write the back-projection of all frames, in the scale of the images."""

@@ -15,13 +15,13 @@ from temporem.reconstruction.contour import contour_level
 from temporem.reconstruction.export.ome_zarr import write_ome_zarr
 from temporem.reconstruction.export.rows import choose_rows
 from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import voxel_deviations
 from temporem.reconstruction.volume_file import write_volume, write_volume_stack
 
 __all__ = ["VolumeFormat", "export_volumes", "write_volume_series"]
 
 VolumeFormat = Literal["mrc", "mrc4d", "ome-zarr"]
 SCRIPT = "play.cxc"
-STACK, ZARR = "volumes.mrc", "volumes.ome.zarr"
 
 
 def export_volumes(
@@ -31,6 +31,7 @@ def export_volumes(
     index_file: Path | None = None,
     form: VolumeFormat = "mrc",
     device: str = "cpu",
+    sd: bool = False,
 ) -> list[Path]:
     """Write volumes into the folder `output` and return their files.
 
@@ -41,24 +42,32 @@ def export_volumes(
     - mrc4d: all in `volumes.mrc`, an MRC2014 volume stack [t, z, y, x].
     - ome-zarr: all in `volumes.ome.zarr`, [t, z, y, x].
 
+    With `sd` it is the standard deviation of every voxel instead (`uncertainty.voxel_deviations`), and the
+    files are `sd_*.mrc`, `sd.mrc` or `sd.ome.zarr`.
+
     Raises UserError for an unknown movie, a bad index file, rows out of range, and a folder that holds such
     volumes already.
     """
     rows = choose_rows(run, movie, index_file)
-    pattern = {"mrc": "vol_*.mrc", "mrc4d": STACK, "ome-zarr": ZARR}[form]
+    prefix, stem = ("sd", "sd") if sd else ("vol", "volumes")
+    stack, zarr = f"{stem}.mrc", f"{stem}.ome.zarr"
+    pattern = {"mrc": f"{prefix}_*.mrc", "mrc4d": stack, "ome-zarr": zarr}[form]
     if any(output.glob(pattern)):
         raise UserError(f"{output} already holds volumes ({pattern}): choose another folder.")
     with progress("Writing volumes", len(rows)) as advance:
-        volumes = _counted(run.volumes(rows, device), advance)
+        made = voxel_deviations(run, rows) if sd else (volume for _, volume in run.volumes(rows, device))
+        volumes = _counted(made, advance)
         if form == "mrc":
-            names = [f"vol_{position:05d}_image_{row:06d}" for position, row in enumerate(rows)]
-            return write_volume_series(output, names, volumes, run, movie and f"movie {movie}")
+            names = [f"{prefix}_{position:05d}_image_{row:06d}" for position, row in enumerate(rows)]
+            return write_volume_series(
+                output, names, volumes, run, None if sd else movie and f"movie {movie}"
+            )
         if form == "mrc4d":
-            write_volume_stack(output / STACK, len(rows), volumes, run.pixel_size_in_angstroms)
-            return [output / STACK]
+            write_volume_stack(output / stack, len(rows), volumes, run.pixel_size_in_angstroms)
+            return [output / stack]
         shown = run.latents().set_index("image").loc[rows]
         write_ome_zarr(
-            output / ZARR,
+            output / zarr,
             len(rows),
             volumes,
             run.pixel_size_in_angstroms,
@@ -66,13 +75,13 @@ def export_volumes(
             run.config.get("time_unit", "frames"),
             {"images": rows, "movies": shown["movie"].tolist()},
         )
-        return [output / ZARR]
+        return [output / zarr]
 
 
 def _counted(
-    volumes: Iterable[tuple[int, Float[Tensor, "n n n"]]], advance: Callable[[int, str], None]
+    volumes: Iterable[Float[Tensor, "n n n"]], advance: Callable[[int, str], None]
 ) -> Iterator[Float[Tensor, "n n n"]]:
-    for _, volume in volumes:
+    for volume in volumes:
         yield volume
         advance(1, "")
 

@@ -1,0 +1,84 @@
+"""Posterior samples and standard deviations of voxels, against what is known of Gaussians."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from run_folders import BOX, make_run, movies
+from torch import Tensor
+
+from temporem.cli.main import main
+from temporem.errors import UserError
+from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import drawn_states, fit_deviation, voxel_deviations
+from temporem.reconstruction.volume_file import read_volume, write_volume
+
+COVARIANCE = torch.tensor([[0.04, -0.05], [-0.05, 0.09]])
+
+
+class Plane(Run):
+    """Volumes linear in the state: 3 z1 + 2 z2 everywhere."""
+
+    def volumes_at(self, z: Tensor, device: str = "cpu") -> Iterator[Tensor]:
+        for state in z:
+            yield torch.full((BOX, BOX, BOX), float(3 * state[0] + 2 * state[1]))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Plane:
+    path = tmp_path / "run"
+    make_run(path, {"a": 3, "b": 2})
+    some = movies({"a": 3, "b": 2})
+    mean = torch.arange(10.0).reshape(5, 2)
+    run = Plane(path)
+    run.write_latents(some, mean, COVARIANCE.diagonal().sqrt().expand(5, 2), COVARIANCE.expand(5, 2, 2))
+    return run
+
+
+def test_draws_have_the_posteriors_mean_and_covariance(run: Plane) -> None:
+    draws = drawn_states(run, [1, 4], 20_000, torch.Generator().manual_seed(0))
+    for frame, mean in zip(draws, ([2.0, 3.0], [8.0, 9.0]), strict=True):
+        np.testing.assert_allclose(frame.mean(0), mean, atol=0.01)
+        np.testing.assert_allclose(np.cov(frame.numpy().T), COVARIANCE, atol=0.002)
+
+
+def test_a_voxels_deviation_takes_the_covariance_in(run: Plane) -> None:
+    slope = torch.tensor([3.0, 2.0])
+    expected = float((slope @ COVARIANCE @ slope).sqrt())
+    (found,) = voxel_deviations(run, [3], draws=4000)
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+
+
+def test_the_error_of_the_fit_joins_as_independent(run: Plane) -> None:
+    (of_state,) = voxel_deviations(run, [0])
+    assert fit_deviation(run) is None
+    write_volume(run.path / "halves" / "spread.mrc", torch.full((BOX, BOX, BOX), 0.7), 3.0)
+    (both,) = voxel_deviations(run, [0])
+    np.testing.assert_allclose(both, (of_state.square() + 0.49).sqrt(), rtol=1e-5)
+
+
+def test_without_a_covariance_latents_are_independent(run: Plane) -> None:
+    run.write_latents(movies({"a": 3, "b": 2}), torch.zeros(5, 2), torch.full((5, 2), 0.5))
+    np.testing.assert_allclose(run.covariance(), 0.25 * torch.eye(2).expand(5, 2, 2))
+
+
+def test_a_covariance_of_other_latents_is_refused(run: Plane) -> None:
+    np.save(run.path / "covariance.npy", np.zeros((4, 2, 2), np.float32))
+    with pytest.raises(UserError, match="does not belong"):
+        run.covariance()
+
+
+def test_deviations_are_written_in_place_of_volumes(
+    run: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Run, "volumes_at", Plane.volumes_at)
+    assert main(["volumes", str(run.path), "-o", str(tmp_path / "out"), "--movie", "b", "--sd"]) == 0
+    assert "uncertainty alone" in capsys.readouterr().out
+    written = sorted((tmp_path / "out").iterdir())
+    assert [path.name[:8] for path in written] == ["sd_00000", "sd_00001"]
+    rows = [int(path.stem[-6:]) for path in written]
+    for path, expected in zip(written, voxel_deviations(run, rows), strict=True):
+        np.testing.assert_allclose(read_volume(path), expected, rtol=1e-6)
+    assert main(["volumes", str(run.path), "-o", str(tmp_path / "out"), "--sd", "--format", "gif"]) == 2
