@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ import tiny
 from temporem.errors import UserError
 from temporem.experiments.declared import (
     figure_names,
+    parse_catalogue,
     parse_figure,
     read_catalogue,
     read_claims,
@@ -44,6 +46,24 @@ def test_what_is_declared_exists() -> None:
         for word in arm.options:
             if word.startswith("--"):
                 assert word.removeprefix("--").removeprefix("no-").replace("-", "_") in known, word
+
+
+def test_every_arm_says_what_makes_its_volumes() -> None:
+    for arm in read_catalogue().arms.values():
+        if arm.external is None:
+            kind = arm.options[arm.options.index("--generator") + 1]
+            assert kind == ("fourier" if arm.has_networks else "deformable"), arm.name
+
+
+def test_an_arm_like_another_has_its_options_and_more() -> None:
+    table = copy.deepcopy(tiny.TABLE)
+    table["arms"]["wide"] = {"like": "tempor", "options": ["--width", "16"]}
+    arms = parse_catalogue(table).arms
+    assert arms["wide"].options == (*arms["tempor"].options, "--width", "16")
+    assert not arms["wide"].references
+    table["arms"]["lost"] = {"like": "nothing"}
+    with pytest.raises(UserError, match="lost's pattern 'nothing'"):
+        parse_catalogue(table)
 
 
 def test_every_claim_is_of_a_declared_comparison() -> None:

@@ -6,6 +6,7 @@ import pytest
 import tiny
 
 from temporem.errors import UserError
+from temporem.experiments import steps as steps_module
 from temporem.experiments import structures as structures_module
 from temporem.experiments.declared import parse_catalogue
 from temporem.experiments.steps import Plan, plan_figure
@@ -70,6 +71,20 @@ def test_the_schedule_of_the_scale_overrides_that_of_an_arm(structures: Structur
     words = next(x for x in plan(structures, "paper").steps if x.kind == "reconstruct").words
     last = max(index for index, word in enumerate(words) if word == "--epochs")
     assert words[last + 1] == "4"
+
+
+def test_the_schedule_of_the_scale_is_for_networks(structures: Structures) -> None:
+    table = copy.deepcopy(tiny.TABLE)
+    table["arms"]["cryodrgn"]["options"] = ["--generator", "deformable"]
+    changed = parse_catalogue(table)
+    steps = plan_figure(tiny.figure(), changed.scales["paper"], changed, structures).steps
+    assert {"--epochs" in x.words for x in steps if "cryodrgn" in x.label} == {False}
+
+
+def test_other_code_does_every_step_anew(structures: Structures, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {x.key for x in plan(structures).steps}
+    monkeypatch.setattr(steps_module, "code_digest", lambda: "other code")
+    assert not {x.key for x in plan(structures).steps} & before
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,11 @@ class Arm:
     external: str | None = None
     """Another program, whose evaluation a person brings."""
 
+    @property
+    def has_networks(self) -> bool:
+        """Whether the schedule of a scale means anything to it."""
+        return self.external is None and "deformable" not in self.options
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -66,6 +71,7 @@ class Scale:
     name: str
     seeds: tuple[int, ...]
     reconstruct: Words
+    """More options of arms with networks."""
     evaluate: Words
 
 
@@ -176,9 +182,11 @@ def read_catalogue() -> Catalogue:
 
 
 def parse_catalogue(table: Mapping[str, Any]) -> Catalogue:
-    """A catalogue from its table."""
+    """A catalogue from its table; raises UserError for an arm like one that was not declared before it."""
     data = {name: _data_set(name, x) for name, x in table["data"].items()}
-    arms = {name: Arm(name, **_words(x, "options")) for name, x in table["arms"].items()}
+    arms: dict[str, Arm] = {}
+    for name, x in table["arms"].items():
+        arms[name] = _arm(name, x, arms)
     scales = {
         name: Scale(name, tuple(x["seeds"]), tuple(x["reconstruct"]), tuple(x["evaluate"]))
         for name, x in table["scales"].items()
@@ -203,6 +211,15 @@ def _data_set(name: str, table: Mapping[str, Any]) -> DataSet:
         of=table.get("of"),
         derive=None if derive is None else (derive[0], float(derive[1])),
     )
+
+
+def _arm(name: str, table: Mapping[str, Any], before: Mapping[str, Arm]) -> Arm:
+    own = _words(table, "options")
+    if "like" not in own:
+        return Arm(name, **own)
+    other = own.pop("like")
+    _require(other, before, f"{name}'s pattern")
+    return Arm(name, **own | {"options": before[other].options + own.get("options", ())})
 
 
 def _words(table: Mapping[str, Any], *names: str) -> dict[str, Any]:

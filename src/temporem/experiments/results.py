@@ -21,10 +21,11 @@ HEAD = """# The paper's comparisons, reproduced
 
 Resolution is where the FSC with the truth first falls below 0.5, in Å, mean over frames: of the whole box,
 and inside the soft mask where the truth moves. Improvement is the paper's Eq. 16, 100 (r of the baseline −
-r) / r of the baseline. In brackets: 95 % intervals by bootstrap over movies, not frames. All arms of a
+r) / r of the baseline. In brackets: 95 % intervals by bootstrap over movies, not frames. All networks of a
 comparison had the same number of updates, counted from what their runs recorded. `tempor` and `cryodrgn`
-are assemblies of the same parts; "paper's way" is an encoder of images, a generator that starts from
-nothing, and the prior N(0, I). "Twin": every movie starts in a random state and runs either way, so that
+are assemblies of the same networks; "paper's way" is an encoder of images, a generator that starts from
+nothing, and the prior N(0, I). "One moving density" has no networks to train: it is what `temporem
+reconstruct` does without options. "Twin": every movie starts in a random state and runs either way, so that
 counting frames tells nothing.
 """
 
@@ -117,9 +118,8 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[str]:
         ]
         gain = comparison["improvement"].get(arm)
         gains = [_gained(gain[mask]["at_half"]) if gain and mask in gain else "baseline" for mask in MASKS]
-        ours = arm in entry["seconds"]
         seconds = entry["seconds"].get(arm)
-        effort = [str(entry["updates"]) if ours else "", "" if seconds is None else f"{seconds:.0f}"]
+        effort = [str(entry["updates"].get(arm) or ""), "" if seconds is None else f"{seconds:.0f}"]
         yield f"| {title} | {seed} | {arm} | {' | '.join([*cells, *gains, *effort])} |"
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from temporem import __version__
+from temporem.experiments.code import code_digest
 from temporem.experiments.declared import Arm, Catalogue, DataSet, Figure, Scale
 from temporem.experiments.structures import Structures
 
@@ -30,9 +30,9 @@ class Step:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the words, the inputs, the files' contents and temporem's version."""
+        """Hash of the words, the inputs, the files' contents and temporem's own code."""
         made_by = {
-            "version": __version__,
+            "code": code_digest(),
             "kind": self.kind,
             "words": self.words,
             "inputs": [x.key for x in self.inputs],
@@ -114,7 +114,8 @@ def run_step(data: Step, source: DataSet, arm: Arm, seed: int, scale: Scale) -> 
     words = ("reconstruct", f"{{0}}/{movies}/movies.star", "-o", "{out}/run", "--seed", str(seed))
     size = ("--latent-dim", str(source.latent_dim))
     # The scale comes last: its schedule overrides that of an arm.
-    run = Step("reconstruct", label, (*words, *size, *arm.options, *scale.reconstruct), (data,))
+    schedule = scale.reconstruct if arm.has_networks else ()
+    run = Step("reconstruct", label, (*words, *size, *arm.options, *schedule), (data,))
     words = ("evaluate", "{1}/run", "--truth", f"{{0}}/{movies}/truth", "-o", "{out}/evaluation")
     references = () if arm.references else ("--no-references",)
     return Step("evaluate", label, (*words, *scale.evaluate, *references), (data, run))
