@@ -1,5 +1,6 @@
 """Mean-field Gaussians: what the encoders give and the priors ask for."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,3 +26,8 @@ class DiagonalGaussian:
         difference = (self.mean - prior.mean) ** 2 * torch.exp(-prior.log_variance)
         ratio = self.log_variance - prior.log_variance
         return 0.5 * (torch.exp(ratio) + difference - 1 - ratio).sum(-1)
+
+    def log_density(self, x: Float[Tensor, "*#batch dimensions"]) -> Float[Tensor, "*batch"]:
+        """log N(x), summed over the dimensions."""
+        normalised = (x - self.mean) ** 2 * torch.exp(-self.log_variance)
+        return -0.5 * (normalised + self.log_variance + math.log(2 * math.pi)).sum(-1)

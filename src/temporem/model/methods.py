@@ -1,4 +1,4 @@
-"""The methods, put together from the same parts: with time (tempor) and without (cryodrgn)."""
+"""The methods, put together from the same parts: with time (tempor), without (cryodrgn), without poses (hetem)."""
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from temporem.model.encoders import Encoder, LatentPath
 from temporem.model.features import FeatureExtractor
 from temporem.model.gaussian import DiagonalGaussian
 from temporem.model.generators import Generator
+from temporem.model.pose_estimator import PoseCandidates, PoseEstimator
 from temporem.model.priors import LatentPrior
 from temporem.physics.lattice import HalfDisc
 
@@ -20,16 +21,23 @@ class DynamicalModel(nn.Module):
 
     The paper's comparison of methods is one of encoders and priors: `tempor` has a `TemporalEncoder` and a
     prior over paths; `cryodrgn` a `FrameEncoder` and N(0, I). Generator and feature extractor are the same.
+    Either has a `PoseEstimator` where poses are unknown; `cryodrgn` with one is `hetem`.
     """
 
     def __init__(
-        self, generator: Generator, features: FeatureExtractor, encoder: Encoder, prior: LatentPrior
+        self,
+        generator: Generator,
+        features: FeatureExtractor,
+        encoder: Encoder,
+        prior: LatentPrior,
+        poses: PoseEstimator | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.features = features
         self.encoder = encoder
         self.prior = prior
+        self.poses = poses
 
     def infer(
         self,
@@ -42,6 +50,24 @@ class DynamicalModel(nn.Module):
         features = self.features(frames.coefficients, frames.transfer, frames.rotation, lattice)
         path: LatentPath = self.encoder(batch.pad(features), batch.interval, batch.mask, noise)
         return path
+
+    def pose_candidates(self, frames: FrameBatch, lattice: HalfDisc) -> PoseCandidates:
+        """Gaussians over each frame's pose, (frames, 2 · heads): seen upright, and seen half turned.
+
+        A network takes images that are nearly their own half turn for one image, and the volume becomes
+        symmetric; shown both, it may give two poses, of which the frame itself says which holds (the
+        symmetric loss of CryoAI, Levy et al. 2022).
+
+        Raises ValueError for a model of known poses.
+        """
+        if self.poses is None:
+            raise ValueError("this model takes poses as known")
+        # A half turn takes k to −k, where a real image has the conjugate, and a CTF the same value.
+        seen = torch.cat((frames.coefficients, frames.coefficients.conj()))
+        transfer, rotation = (torch.cat((x, x)) for x in (frames.transfer, frames.rotation))
+        found: PoseCandidates = self.poses(self.features(seen, transfer, rotation, lattice))
+        upright, turned = found.halves()
+        return upright.beside(turned.half_turned())
 
     @torch.no_grad()
     def posterior(
