@@ -1,4 +1,7 @@
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from moving_molecule import BOX, Sample, sample
@@ -59,18 +62,17 @@ def test_streamed_from_a_file_and_in_parts_they_are_the_same(
 ) -> None:
     weight = weights(4)
     expected = list(stored(data).combined(weight))
-    made: list[tuple[int, ...]] = []
+    made: list[npt.NDArray[Any]] = []
 
-    def memmap(*arguments: object, **options: object) -> object:
-        made.append(options["shape"])  # type: ignore[arg-type]
-        return np_memmap(*arguments, **options)  # type: ignore[call-overload]
+    def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        made.append(files.room_for(shape, dtype))
+        return made[-1]
 
-    np_memmap = np.memmap
-    monkeypatch.setattr(np, "memmap", memmap)
+    monkeypatch.setattr(cell_sums, "room_for", room_for)
     monkeypatch.setattr(files, "BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(cell_sums, "BYTES_AT_ONCE", 1000)
     found = list(stored(data).combined(weight))
-    assert [shape[:2] for shape in made] == [(3, CELLS)]
+    assert [(type(room), room.shape[:2]) for room in made] == [(np.memmap, (3, CELLS))]
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a.numerator, b.numerator)
         torch.testing.assert_close(a.denominator, b.denominator)

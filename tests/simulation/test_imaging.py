@@ -8,7 +8,7 @@ from temporem.physics.ctf import ContrastTransfer, contrast_transfer_function
 from temporem.physics.lattice import half_disc
 from temporem.physics.rotations import random_rotations
 from temporem.simulation.central_slice import oversampled_transform
-from temporem.simulation.imaging import clean_images, noise
+from temporem.simulation.imaging import NoiseColour, clean_images, noise
 
 N = 32
 PIXEL_SIZE = 3.0
@@ -72,10 +72,10 @@ def test_what_the_ctf_spreads_beyond_the_box_is_lost() -> None:
 
 
 @pytest.mark.parametrize("colour", ["white", "coloured"])
-def test_noise_has_the_variance_asked_for(colour: str) -> None:
-    images = noise(400, N, 2.5, colour, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+def test_noise_has_the_variance_asked_for(colour: NoiseColour) -> None:
+    images = noise(400, N, 2.5, colour, torch.Generator().manual_seed(0))
     assert images.var().item() == pytest.approx(2.5, rel=0.05)
-    again = noise(400, N, 2.5, colour, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    again = noise(400, N, 2.5, colour, torch.Generator().manual_seed(0))
     assert torch.equal(images, again)
 
 

@@ -2,6 +2,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -175,10 +176,10 @@ def test_other_motions_tumbling_and_no_ctf(
     ],
 )
 def test_mistakes_are_sentences_and_leave_nothing(
-    options: SimulationOptions, tmp_path: Path, change: dict[str, object], words: str
+    options: SimulationOptions, tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        simulate(replace(options, **change), tmp_path / "movies")  # type: ignore[arg-type]
+        simulate(replace(options, **change), tmp_path / "movies")
     assert list(tmp_path.iterdir()) == []
 
 
