@@ -23,8 +23,7 @@ def export(
 
     particles.star for RELION, cryoSPARC (Import Particles) and cryoDRGN (parse_pose_star, parse_ctf_star,
     train_vae); particles.cs too where the run was made from one; latents.csv; rows.txt, the rows of the input
-    from 0. For cryoDRGN's --ind, which is a pickle: python -c "import numpy, pickle;
-    pickle.dump(numpy.loadtxt('rows.txt', dtype=int), open('ind.pkl', 'wb'))".
+    from 0.
 
     Args:
         run: Folder made by `temporem reconstruct`.
