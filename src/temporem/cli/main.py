@@ -21,6 +21,8 @@ VERBS = {
     "compare": "compare evaluated runs with each other",
     "reproduce": "compute and draw the figures of the paper",
     "kinetics": "find states along the latents, their dwell times and rates",
+    "motion": "show what moves: arrows, amplitudes and rigid parts, for ChimeraX",
+    "fit": "carry an atomic model along the motion",
     "view": "explore runs in the browser: states, volumes, paths, selections",
     "demo": "simulate, reconstruct, evaluate, and leave a page to look at",
 }
