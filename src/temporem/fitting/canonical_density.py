@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from temporem.fitting.frames import FrameStore
 from temporem.model.deformable_generator import DeformableGenerator
@@ -44,18 +44,19 @@ class CanonicalDensity:
     def __init__(
         self,
         support: Float[Tensor, "n n n"],
-        spacing: int,
+        edge: int,
         radius: int,
         information: Float[Tensor, " shells"],
         signal_power: Float[Tensor, " shells"],
     ) -> None:
-        """`support` weighs the points, 0 where there are none; `spacing` is in pixels, `radius` in cycles per
-        box; `signal_power` is E|V̂|² of the volume, as of `backprojection.signal_power`."""
+        """`support` weighs the points, 0 where there are none; `edge` is the lattice's, even, in points;
+        `radius` is in cycles per box, below edge / 2; `signal_power` is E|V̂|² of the volume, as of
+        `backprojection.signal_power`."""
         n = self.box_size = support.shape[-1]
-        m = self.edge = n // spacing
-        self.spacing = spacing
+        m = self.edge = edge
+        spacing = self.spacing_in_pixels = n / m
         device = support.device
-        kept = support[::spacing, ::spacing, ::spacing]
+        kept = _at_lattice_points(support, m)
         index = kept.nonzero()
         self.points: Float[Tensor, "points 3"] = (index.flip(-1).float() - m // 2) * spacing
         self.width_in_pixels = RELATIVE_WIDTH * spacing
@@ -92,6 +93,17 @@ class CanonicalDensity:
     def _filtered(self, unknowns: Tensor, factor: Tensor) -> Tensor:
         filtered: Tensor = torch.fft.irfftn(torch.fft.rfftn(unknowns) * factor, s=unknowns.shape)
         return filtered
+
+
+def _at_lattice_points(support: Float[Tensor, "n n n"], edge: int) -> Float[Tensor, "m m m"]:
+    n = support.shape[-1]
+    if edge == n:
+        return support
+    # grid_sample puts −1 and 1 at the centres of the first and the last voxel.
+    place = ((torch.arange(edge, device=support.device) - edge // 2) * n / edge + n // 2) * 2 / (n - 1) - 1
+    z, y, x = torch.meshgrid(place, place, place, indexing="ij")
+    grid = torch.stack((x, y, z), dim=-1)[None]
+    return nn.functional.grid_sample(support[None, None], grid, align_corners=True)[0, 0]
 
 
 def solve_density(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.fft
 import torch
 from jaxtyping import Float
 from scipy import ndimage
@@ -39,6 +40,8 @@ __all__ = [
 
 CHECKPOINT = "deformation"
 _MOMENTUM = 0.9
+_ROOM = 1.1
+"""Of a lattice's Nyquist over the radius that it serves."""
 _SHARE_OF_PEAK = 0.2
 """Of the density: less is taken for solvent."""
 _SMALLEST_COMPONENT = 0.03
@@ -157,7 +160,7 @@ def fit_deformation(
         if index < first:
             continue
         density = CanonicalDensity(
-            support, _spacing(support.shape[-1], radius), radius, information, signal_power
+            support, _edge(support.shape[-1], radius), radius, information, signal_power
         )
         random = torch.Generator().manual_seed(_seed(seed, index))
         z = found.states.mean[rows]
@@ -174,7 +177,7 @@ def fit_deformation(
         if folder is not None:
             _save(found, folder, index + 1)
     # A noisy density would be judged by its noise.
-    density = CanonicalDensity(support, 1, store.lattice.radius, information, signal_power)
+    density = CanonicalDensity(support, support.shape[-1], store.lattice.radius, information, signal_power)
     solve_density(
         fitted,
         found.generator,
@@ -189,7 +192,7 @@ def fit_deformation(
     if left_out:
         volume = _canonical_volume(found.generator)
         density = CanonicalDensity(
-            support, 1, store.lattice.radius, information_in_shells(store), signal_power
+            support, support.shape[-1], store.lattice.radius, information_in_shells(store), signal_power
         )
         start = density.start(volume)
         solve_density(store, found.generator, density, start, found.states.mean, options.more_solves, advance)
@@ -204,12 +207,11 @@ def _radius(store: FrameStore, stage: Stage) -> int:
     return max(2, min(nyquist, round(edge / stage.resolution_in_angstroms)))
 
 
-def _spacing(n: int, radius: int) -> int:
-    """Of the lattice, in pixels: the widest power of two that leaves the radius some room below Nyquist."""
-    spacing = 1
-    while n % (4 * spacing) == 0 and n / (4 * spacing) >= 1.1 * radius:
-        spacing *= 2
-    return spacing
+def _edge(n: int, radius: int) -> int:
+    """Of the lattice, in points: leaves the radius some room below the lattice's Nyquist, and is quick to
+    transform."""
+    least = math.ceil(_ROOM * radius)
+    return min(n, 2 * int(scipy.fft.next_fast_len(least, real=True)))
 
 
 def _seed(seed: int, stage: int) -> int:
@@ -274,7 +276,7 @@ class _Climb:
         self.store, self.density, self.options, self.random = store, density, options, random
         self.generator, self.z, self.count = generator, z, count
         self.generator.place(density.points, density.width_in_pixels)
-        self.pairs = neighbours(density.points, density.spacing)
+        self.pairs = neighbours(density.points, density.spacing_in_pixels)
         self.unknowns = density.start(volume).requires_grad_()
         self.of_field = torch.optim.Adam(self.generator.field.parameters(), betas=(0.9, 0.99))
         self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)

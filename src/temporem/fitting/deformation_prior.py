@@ -18,7 +18,7 @@ _PAIRS_AT_ONCE = 6000
 _POINTS_AT_ONCE = 500
 
 
-def neighbours(points: Float[Tensor, "points 3"], spacing: int) -> Int[Tensor, "pairs 2"]:
+def neighbours(points: Float[Tensor, "points 3"], spacing: float) -> Int[Tensor, "pairs 2"]:
     """Pairs of lattice points that are each other's neighbours."""
     pairs = cKDTree(points.cpu().numpy()).query_pairs(_REACH * spacing, output_type="ndarray")
     return torch.from_numpy(pairs.astype(np.int64)).to(points.device)
