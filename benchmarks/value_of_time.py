@@ -2,11 +2,11 @@
 
     python benchmarks/value_of_time.py OUT SIMULATION [SIMULATION …]
 
-Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets runs of the networks: `tempor`,
-`cryodrgn`, and for twins `shuffled` (tempor on the same frames, their order permuted at random in each
-movie), scored on the same frames. OUT/table.md has their figures and those of the references, OUT/paired.md
-what `tempor` gains over each other arm, frame by frame, with 95 % intervals over movies. What is there is
-kept: a second call goes on.
+Each SIMULATION is a folder of `temporem simulate`. For each, OUT/NAME gets a run with no options, `default`,
+and runs of the networks: `tempor`, `cryodrgn`, and for twins `shuffled` (tempor on the same frames, their
+order permuted at random in each movie), scored on the same frames. OUT/table.md has their figures and those
+of the references, OUT/paired.md what `default` and `tempor` gain over the other arms, frame by frame, with
+95 % intervals over movies. What is there is kept: a second call goes on.
 """
 
 import json
@@ -20,6 +20,8 @@ from temporem.files import write_text
 from temporem.movies.reading import ReadingOptions, read_movies
 
 FRAMES, REFERENCE_FRAMES = 100, 50
+BETTER = {"default": (), "tempor": ("default",), "cryodrgn": ("default", "tempor"), "shuffled": ("tempor",)}
+"""For each arm, the arms whose gain over it is asked for."""
 
 
 def main() -> None:
@@ -29,23 +31,23 @@ def main() -> None:
         folder = out / simulation.name
         folder.mkdir(parents=True, exist_ok=True)
         for arm, options in arms_of(simulation, folder).items():
-            took = reconstruct(simulation, folder / arm, ["--generator", "fourier", *options])
-            references = arm == "tempor"
+            took = reconstruct(simulation, folder / arm, options)
+            references = arm == "default"
             extra = ["--reference-frames", REFERENCE_FRAMES] if references else ["--no-references"]
             summary = evaluate(simulation, folder / arm, ["--frames", FRAMES, *extra])
             table += rows_of(summary, simulation.name, arm, took)
-            if arm != "tempor":
-                gain = gain_over(folder / "tempor", folder / arm)
-                paired.append({"data": simulation.name, "over": arm, **gain})
+            for better in BETTER[arm]:
+                gain = gain_over(folder / better, folder / arm)
+                paired.append({"data": simulation.name, "of": better, "over": arm, **gain})
             write_tables(out, table=table, paired=paired)
 
 
 def arms_of(simulation: Path, folder: Path) -> dict[str, list[object]]:
     """Options of each arm; shuffling is a control only where movies do not all run alike."""
-    arms: dict[str, list[object]] = {"tempor": ["--method", "tempor"], "cryodrgn": ["--method", "cryodrgn"]}
+    networks: list[object] = ["--generator", "fourier"]
+    arms = {"default": [], "tempor": networks, "cryodrgn": [*networks, "--method", "cryodrgn"]}
     if json.loads((simulation / "simulation.json").read_text(encoding="utf-8"))["twin"]:
-        shuffled = shuffled_table(simulation, folder / "shuffled.csv")
-        arms["shuffled"] = [*arms["tempor"], "--movie-table", shuffled]
+        arms["shuffled"] = [*networks, "--movie-table", shuffled_table(simulation, folder / "shuffled.csv")]
     return arms
 
 
