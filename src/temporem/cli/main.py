@@ -14,6 +14,7 @@ VERBS = {
     "simulate": "make movies whose answer is known",
     "info": "show what is in a file of movies, and what would be done with it",
     "reconstruct": "recover the volume of every frame of every movie",
+    "apply": "find the states of new movies under a finished model",
     "volumes": "write volumes of a run as MRC, OME-Zarr, GIF or MP4, with a ChimeraX script",
     "export": "write selected frames with their latents as STAR, CSV and .cs",
     "evaluate": "compare a run with the truth of simulated movies",

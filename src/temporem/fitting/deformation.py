@@ -21,7 +21,12 @@ from temporem.fitting.canonical_density import CanonicalDensity, information_in_
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.deformation_choice import rows_of
 from temporem.fitting.deformation_prior import folding, neighbours, strain
-from temporem.fitting.deformation_states import RefinedStates, lag_relaxation_time, refine_states
+from temporem.fitting.deformation_states import (
+    RefinedStates,
+    lag_relaxation_time,
+    radius_at,
+    refine_states,
+)
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.stability import require_finite
 from temporem.model.batches import MovieBatch
@@ -156,7 +161,7 @@ def fit_deformation(
         advance(sum(stage.passes for stage in options.stages[:first]), "")
     total = sum(stage.passes for stage in options.stages)
     for index, stage in enumerate(options.stages):
-        radius = _radius(store, stage)
+        radius = radius_at(store, stage.resolution_in_angstroms)
         if index < first:
             continue
         density = CanonicalDensity(
@@ -197,14 +202,6 @@ def fit_deformation(
         start = density.start(volume)
         solve_density(store, found.generator, density, start, found.states.mean, options.more_solves, advance)
     return found
-
-
-def _radius(store: FrameStore, stage: Stage) -> int:
-    nyquist = store.lattice.radius
-    if not stage.resolution_in_angstroms:
-        return nyquist
-    edge = store.lattice.box_size * store.pixel_size_in_angstroms
-    return max(2, min(nyquist, round(edge / stage.resolution_in_angstroms)))
 
 
 def _edge(n: int, radius: int) -> int:

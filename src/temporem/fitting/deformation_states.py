@@ -15,7 +15,7 @@ from temporem.fitting.frames import FrameStore
 from temporem.model.generators import Generator
 from temporem.model.smoothing import smooth
 
-__all__ = ["RefinedStates", "lag_relaxation_time", "refine_states"]
+__all__ = ["RefinedStates", "lag_relaxation_time", "radius_at", "refine_states"]
 
 _ROWS_AT_ONCE = 64
 _STEP = 0.05
@@ -32,6 +32,15 @@ class RefinedStates:
 
     mean: Float[Tensor, "frames latent"]
     covariance: Float[Tensor, "frames latent latent"]
+
+
+def radius_at(store: FrameStore, resolution_in_angstroms: float) -> int:
+    """Fourier radius of a resolution, in cycles per box; Nyquist's for 0."""
+    nyquist = store.lattice.radius
+    if not resolution_in_angstroms:
+        return nyquist
+    edge = store.lattice.box_size * store.pixel_size_in_angstroms
+    return max(2, min(nyquist, round(edge / resolution_in_angstroms)))
 
 
 @torch.no_grad()
