@@ -6,7 +6,7 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.files import room_for
@@ -66,6 +66,16 @@ class FrameStore:
         part = copy(self)
         part._rows = self._rows[kept]
         part.movie_rows = [np.searchsorted(kept, self.movie_rows[index]) for index in movies]
+        return part
+
+    def posed(
+        self, rotation: Float[Tensor, "frames 3 3"], translation_in_pixels: Float[Tensor, "frames 2"]
+    ) -> "FrameStore":
+        """The same frames at other poses."""
+        part = copy(self)
+        part._rotation, part._shift = self._rotation.clone(), self._shift.clone()
+        part._rotation[self._rows] = rotation.to(self._rotation)
+        part._shift[self._rows] = translation_in_pixels.to(self._shift)
         return part
 
     def frames(self, rows: Int[Tensor, " frames"], count: int | None = None) -> FrameBatch:

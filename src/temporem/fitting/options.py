@@ -1,7 +1,7 @@
 """How a reconstruction is fitted: what a user may choose, with defaults chosen by measurement."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from temporem.errors import UserError
@@ -10,12 +10,13 @@ from temporem.model.priors import PriorKind
 
 __all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method"]
 
-Method = Literal["tempor", "linear", "cryodrgn"]
+Method = Literal["tempor", "linear", "cryodrgn", "hetem"]
 GeneratorKind = Literal["auto", "fourier", "deformable"]
 FeatureKind = Literal["subspace", "image"]
 
 OF_NETWORKS = (
     "epochs",
+    "pose_network",
     "prior",
     "pretraining",
     "smoothing",
@@ -42,13 +43,16 @@ class FittingOptions:
     """Dimensions of the latent state; auto: as few as foretell held-out frames as well as any."""
     method: Method = "tempor"
     """tempor infers states from whole movies; linear does so without networks, in seconds; cryodrgn is tempor
-    without time (paper, Eq. 9)."""
+    without time (paper, Eq. 9); hetem is cryodrgn without poses (paper, Eq. 14)."""
     seed: int = 0
     """Seed of everything random; the same seed on the same processor gives the same result (on the CPU)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     epochs: int = 8
     """Passes of the networks over the frames; tempor pretrains its no-time baseline with half of them."""
+    pose_network: bool = False
+    """Infer poses by a network along with tempor's states, from the images alone, pretrained by hetem (paper,
+    Sec. 5.4); with --poses refine or estimate it starts from what these found."""
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
     pretraining: bool = True
@@ -96,6 +100,15 @@ class FittingOptions:
             return self.method == "tempor" and not self._given_to_networks()
         return self.generator == "deformable"
 
+    @property
+    def infers_poses(self) -> bool:
+        """Whether a network infers the poses."""
+        return self.method == "hetem" or (self.method == "tempor" and self.pose_network)
+
+    def without_poses(self) -> "FittingOptions":
+        """These choices with what needs known poses left out: encoder and generator start from nothing."""
+        return replace(self, features="image", explicit=False)
+
     def _given_to_networks(self) -> list[str]:
         return [x.name for x in fields(self) if x.name in OF_NETWORKS and getattr(self, x.name) != x.default]
 
@@ -129,6 +142,11 @@ class FittingOptions:
         if self.generator == "deformable" and self.method != "tempor":
             raise UserError(
                 f"--generator deformable goes with --method tempor, not {self.method}: choose one of the two"
+                " anew."
+            )
+        if self.pose_network and self.method not in ("tempor", "hetem"):
+            raise UserError(
+                f"--pose-network goes with --method tempor or hetem, not {self.method}: choose one of the two"
                 " anew."
             )
         given = self._given_to_networks()

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.objective import elbo
+from temporem.fitting.objective import Bound, elbo
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.stability import require_finite, stable
+from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.methods import DynamicalModel
 
 __all__ = ["Trainer"]
@@ -50,10 +51,14 @@ class Trainer:
                 "lr": options.learning_rate * ENCODER_RATE,
             },
         ]
+        if model.poses is not None:
+            # From nothing: features and poses learn as fast as the volume does.
+            groups[1]["lr"] = options.learning_rate
+            groups.append({"params": _trained(model.poses), "lr": options.learning_rate})
         self.optimiser = torch.optim.Adam([group for group in groups if group["params"]])
-        steps = epochs * sum(1 for _ in store.epoch(options.frames_per_batch))
+        self.steps = epochs * sum(1 for _ in store.epoch(options.frames_per_batch))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: _half_cosine(step / steps)
+            self.optimiser, lambda step: _half_cosine(step / self.steps)
         )
 
     def run(self, record: Callable[[dict[str, Any]], None], advance: Callable[[int, str], None]) -> None:
@@ -83,13 +88,8 @@ class Trainer:
         totals = torch.zeros(2, dtype=torch.float64)
         self.model.train()
         for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
-            frames = self.store.frames(batch.rows)
-            chosen = self._choose_coefficients(len(batch.rows))
-            noise = torch.randn((*batch.mask.shape, self.options.dimensions), generator=self.generator).to(
-                self.store.device
-            )
-            bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
-            loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows)
+            bound, lesson = self.step(self.store.frames(batch.rows), batch)
+            loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows) + lesson
             require_finite(float(loss.detach()), f"the loss{self._where()}", self._remedy())
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -106,8 +106,19 @@ class Trainer:
             "kl": divergence,
         }
 
-    def _choose_coefficients(self, frames: int) -> Tensor:
-        count = len(self.store.lattice)
+    def step(self, frames: FrameBatch, batch: MovieBatch) -> tuple[Bound, Tensor]:
+        """The bound of a batch, and what is learned besides, per frame in nats."""
+        chosen = self.choose_coefficients(len(batch.rows), len(self.store.lattice))
+        noise = self.draw_noise(*batch.mask.shape, self.options.dimensions)
+        bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
+        return bound, torch.zeros_like(bound.divergence)
+
+    def draw_noise(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(shape, generator=self.generator).to(self.store.device)
+
+    def choose_coefficients(self, frames: int, count: int) -> Tensor:
+        """Some of the first `count` coefficients, as many as a step may look at."""
         # A movie is never divided: of a long one in a large box, a step looks at fewer coefficients.
         most = POINTS_PER_STEP // frames
         wanted = max(1, min(most, round(self.options.coefficients_per_step * count)))

@@ -18,6 +18,7 @@ from temporem.model.encoders import Encoder, FrameEncoder, TemporalEncoder
 from temporem.model.features import FeatureExtractor, ImageFeatures, SubspaceFeatures
 from temporem.model.generators import Generator
 from temporem.model.methods import DynamicalModel
+from temporem.model.pose_estimator import PoseEstimator
 from temporem.model.priors import LatentPrior, OrnsteinUhlenbeck, StandardNormal, build_prior
 from temporem.model.subspace import LinearSubspace
 from temporem.progress import progress
@@ -25,6 +26,7 @@ from temporem.progress import progress
 __all__ = ["Start", "assemble", "facts_found", "warm_start"]
 
 ENCODER_WIDTH = 64
+POSE_HEADS = 4
 FEATURE_RADIUS = 16
 """Fourier radius that `ImageFeatures` reads, in pixels."""
 
@@ -66,7 +68,11 @@ def assemble(
         else:
             encoder = FrameEncoder(features.width, options.dimensions, ENCODER_WIDTH, linear)
             prior = StandardNormal()
-    return DynamicalModel(generator, features, encoder, prior).to(store.device)
+        poses: PoseEstimator | None = None
+        if options.infers_poses:
+            seeded = torch.Generator().manual_seed(options.seed)
+            poses = PoseEstimator(features.width, options.width, options.layers, POSE_HEADS, seeded)
+    return DynamicalModel(generator, features, encoder, prior, poses).to(store.device)
 
 
 def warm_start(
@@ -97,6 +103,8 @@ def warm_start(
     model = assemble(store, options, temporal, network)
     if baseline is not None:
         model.features.load_state_dict(baseline.features.state_dict())
+        if model.poses is not None and baseline.poses is not None:
+            model.poses.load_state_dict(baseline.poses.state_dict())
     if states is not None:
         _start_from_states(model, states, store, generator)
     return Start(model, facts_found(states, anchored))

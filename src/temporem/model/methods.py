@@ -1,4 +1,4 @@
-"""The methods, put together from the same parts: with time (tempor), without (cryodrgn), without poses (hetem)."""
+"""The methods, put together from the same parts: with time (tempor) and without; with poses and without."""
 
 import torch
 from jaxtyping import Float
@@ -60,14 +60,25 @@ class DynamicalModel(nn.Module):
 
         Raises ValueError for a model of known poses.
         """
-        if self.poses is None:
-            raise ValueError("this model takes poses as known")
+        poses = self._pose_estimator()
         # A half turn takes k to −k, where a real image has the conjugate, and a CTF the same value.
         seen = torch.cat((frames.coefficients, frames.coefficients.conj()))
         transfer, rotation = (torch.cat((x, x)) for x in (frames.transfer, frames.rotation))
-        found: PoseCandidates = self.poses(self.features(seen, transfer, rotation, lattice))
+        found: PoseCandidates = poses(self.features(seen, transfer, rotation, lattice))
         upright, turned = found.halves()
         return upright.beside(turned.half_turned())
+
+    def shift_prior(self) -> DiagonalGaussian:
+        """p(t) over each axis, in pixels.
+
+        Raises ValueError for a model of known poses.
+        """
+        return self._pose_estimator().shift_prior
+
+    def _pose_estimator(self) -> PoseEstimator:
+        if self.poses is None:
+            raise ValueError("this model takes poses as known")
+        return self.poses
 
     @torch.no_grad()
     def posterior(
