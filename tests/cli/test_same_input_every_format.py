@@ -147,7 +147,7 @@ def as_cryodrgn(folder: Path, simulated: Simulated, number: npt.DTypeLike) -> tu
     with (folder / "ctf.pkl").open("wb") as file:
         pickle.dump(ctf.astype(number), file)
     write_images(folder / "movies.mrcs", simulated.images)
-    given = ["--poses", str(folder / "poses.pkl"), "--ctf", str(folder / "ctf.pkl")]
+    given = ["--pose-file", str(folder / "poses.pkl"), "--ctf", str(folder / "ctf.pkl")]
     return folder / "movies.mrcs", [*given, *write_movie_table(folder, simulated)]
 
 

@@ -163,7 +163,7 @@ def test_poses_missing_is_legal_until_they_are_needed(tmp_path, movies):
     found = read_movies(star)
     assert found.rotation is None
     assert found.provenance["poses"] == "none"
-    with pytest.raises(UserError, match=r"movies.star holds no poses, .* --poses"):
+    with pytest.raises(UserError, match=r"movies.star holds no poses, .* --pose-file"):
         require_poses(found)
     assert require_poses(movies) is movies
 
@@ -176,7 +176,7 @@ def test_stacks(tmp_path, movies, star):
     edit(folder / "poses.star", "000003@beta", "000009@gone")
     fails(r"no row for image 000002@.*beta.mrcs \(2 of 9", folder)
     (folder / "more.star").write_text("data_\n")
-    fails("more than one table .more.star, poses.star.; say which with --poses", folder)
+    fails("more than one table .more.star, poses.star.; say which with --pose-file", folder)
     (folder / "more.star").unlink()
     (folder / "poses.star").write_text("data_\nloop_\n_rlnAngleRot\n1\n2\n")
     fails("has 2 rows but there are 9 images", folder)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.evaluation.alignment import align_truth
 from temporem.evaluation.evaluation_folder import write_evaluation, write_latent_figures
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
 from temporem.evaluation.pooled import pooled_scores
@@ -40,6 +41,9 @@ class EvaluationOptions:
     """Score the references on this many of the frames, evenly chosen; None takes all."""
     pooled: bool = False
     """Score back-projections of as many frames, made anew, that all show one state: five states; minutes."""
+    align: bool = False
+    """Bring run and truth together by one rotation, shift and hand first, and give the poses' errors; always
+    done where the run found its poses from nothing."""
     seed: int = 0
     """Of the random phases behind the floor, and of the noise in frames made anew."""
 
@@ -50,7 +54,7 @@ def evaluate(
     """Score every frame's volume and its latent; write the files of `evaluation_folder`.
 
     Definitions are those of the modules `fsc`, `masks`, `image_quality`, `phase_randomise`, `references`,
-    `latent_agreement` and `latent_manifold`; lengths are in Å. Volumes are made one at a time and not kept.
+    `latent_agreement` and `latent_manifold`, and of `alignment` where that is asked for; lengths are in Å. Volumes are made one at a time and not kept.
     The same run gives the same figures.
 
     Raises UserError where the truth is not of the run's images, or where the references' images are gone.
@@ -58,6 +62,10 @@ def evaluate(
     options = EvaluationOptions() if options is None else options
     latents = run.latents()
     check_same_images(run, latents, truth)
+    aligned: dict[str, Any] = {}
+    if options.align or run.config.get("poses", {}).get("kind") == "estimate":
+        truth, facts = align_truth(run, truth)
+        aligned = {"alignment": facts}
     rows = evenly(range(len(truth)), options.frames)
     reference_rows = evenly(rows, options.reference_frames) if options.references else []
     scorer = scorer_of(truth)
@@ -72,6 +80,7 @@ def evaluate(
         truth,
         scorer,
         {"phase-randomised floor": floor},
+        **aligned,
         run_on_reference_frames=on_reference_frames,
         smoothing_width={name: widths(reference) for name, reference in references.items()},
         phase_randomised_floor={

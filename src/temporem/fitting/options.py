@@ -8,11 +8,12 @@ from temporem.errors import UserError
 from temporem.model.encoding import EncodingKind
 from temporem.model.priors import PriorKind
 
-__all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method"]
+__all__ = ["FeatureKind", "FittingOptions", "GeneratorKind", "Method", "PoseKind"]
 
 Method = Literal["tempor", "linear", "cryodrgn", "hetem"]
 GeneratorKind = Literal["auto", "fourier", "deformable"]
 FeatureKind = Literal["subspace", "image"]
+PoseKind = Literal["given", "refine", "estimate"]
 
 OF_NETWORKS = (
     "epochs",
@@ -44,6 +45,9 @@ class FittingOptions:
     method: Method = "tempor"
     """tempor infers states from whole movies; linear does so without networks, in seconds; cryodrgn is tempor
     without time (paper, Eq. 9); hetem is cryodrgn without poses (paper, Eq. 14)."""
+    poses: PoseKind = "given"
+    """given: those of the file are true; refine: they are nearly so, and are improved; estimate: they are not
+    known, and are found from nothing."""
     seed: int = 0
     """Seed of everything random; the same seed on the same processor gives the same result (on the CPU)."""
     device: str = "auto"

@@ -1,6 +1,5 @@
 """The main job: movies in, a run folder out."""
 
-import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -8,39 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from temporem import __version__
 from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
-from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.answering import facts_of, write_answer, write_poses
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.deformable import MOST_COMPONENTS, deform, deformation_facts
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
-from temporem.fitting.trainer import Trainer
-from temporem.fitting.warm_start import Start, assemble, facts_found, warm_start
+from temporem.fitting.pose_network.inferring import infer_poses
+from temporem.fitting.poses.settling import settle_poses, without_poses
+from temporem.fitting.stages import are_begun, posterior_of, stage_seed, stages_of, train_stages
+from temporem.fitting.warm_start import Start, facts_found
 from temporem.model.devices import choose_device, describe_device
-from temporem.model.generators import Generator
-from temporem.model.methods import DynamicalModel
-from temporem.model.priors import OrnsteinUhlenbeck
-from temporem.model.store import build_generator, save_generator
 from temporem.movies.description import summarise
 from temporem.movies.digest import digest_of
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, PreprocessingOptions, prepare_frames
 from temporem.movies.reading import ReadingOptions, read_movies, require_poses
-from temporem.movies.writing import write_poses_star
 from temporem.progress import console, progress
 from temporem.reconstruction.run import Run
 
 __all__ = ["reconstruct"]
 
-SAMPLES = 32
-"""Paths drawn for the marginal standard deviations."""
 UNSCORED_DIMENSION = 4
 """Latent dimension with auto, where movies are too few to hold some out."""
 LARGE_BOX, HANDY_BOX = 160, 128
@@ -56,13 +48,15 @@ def reconstruct(
     resume: bool = False,
     first_answer: Callable[[Run], object] | None = None,
 ) -> Run:
-    """Fit a method to movies with known poses, and leave everything found in the folder `output`.
+    """Fit a method to movies, at the poses that `fitting.poses` asks for, and leave everything found in the
+    folder `output`.
 
     `linear` fits the linear state-space method, in seconds. `tempor` shows that answer first: the folder then
     holds a whole run, of which `first_answer` is told, and which the networks' own replaces in the end.
     It goes on to fit its no-time baseline, then copies the shared parts and fine-tunes the temporal model
     (paper, Sec. 4.2); each gets half of the epochs. With the deformable generator the motion of one density
-    is fitted instead, from the linear answer, and no network. `cryodrgn` is that baseline with all of them.
+    is fitted instead, from the linear answer, and no network. `cryodrgn` is that baseline with all of them,
+    and `hetem` the same with poses inferred; see `infer_poses`.
     `resume` goes on with a run that was interrupted, to the same result as if it had not been; the linear
     method has no checkpoints and is computed anew.
 
@@ -70,7 +64,11 @@ def reconstruct(
     """
     fitting.check()
     device = choose_device(fitting.device)
-    movies = require_poses(read_movies(path, reading))
+    given = read_movies(path, reading)
+    if fitting.needs_poses:
+        require_poses(given)
+    elif fitting.poses == "given":
+        given = without_poses(given)
     asked = {
         "input": str(path.resolve()),
         "reading": {name: _resolved(value) for name, value in asdict(reading).items()},
@@ -80,23 +78,30 @@ def reconstruct(
     begun: Run | None = None
     if resume:
         begun = _open(output, asked)
-        _check_unchanged(begun, movies)
+        _check_unchanged(begun, given)
     else:
         Run.check_free(output)
     console.print(f"Computing on {describe_device(device)}")
-    _suggest_cropping(movies, preprocessing)
-    with progress("Preparing images", len(movies)) as advance:
-        prepared = prepare_frames(movies, preprocessing, advance)
-    console.print(summarise(movies, prepared), highlight=False, markup=False, soft_wrap=True)
+    _suggest_cropping(given, preprocessing)
+    with progress("Preparing images", len(given)) as advance:
+        prepared = prepare_frames(given, preprocessing, advance)
+    console.print(summarise(given, prepared), highlight=False, markup=False, soft_wrap=True)
+    movies, poses = _settle_poses(begun, given, prepared, device, fitting)
     store = FrameStore(movies, prepared, device)
+    if fitting.infers_poses:
+        run = begun or Run.create(output, asked)
+        _describe(run, given, prepared, device, store)
+        infer_poses(run, movies, prepared, store, fitting)
+        return run
     # What is wrong with poses, sign or CTF shows here; only then is there a run.
     consensus = find_consensus(store)
     run = begun or Run.create(output, asked)
-    _describe(run, movies, prepared, device, store)
+    write_poses(run, movies)
+    run.update_config(poses=poses)
+    _describe(run, given, prepared, device, store)
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
-    stages = _stages(fitting)
-    networks_begun = any(has_checkpoint(run.checkpoints_path, f"{stage}-start") for stage in stages)
+    stages, networks_begun = stages_of(fitting), are_begun(run, fitting)
     judged = None if networks_begun else _judge(run, store, consensus, fitting)
     fitting = replace(fitting, latent_dim=run.config["latent_dim"])
     if fitting.method != "cryodrgn" and not networks_begun:
@@ -109,23 +114,26 @@ def reconstruct(
             _deform(run, movies, store, consensus, fitting, *linear)
     if not stages:
         return run
-    start: Start | None = None
-    for stage, (temporal, epochs) in stages.items():
-        if any(has_checkpoint(run.checkpoints_path, f"{later}-start") for later in _after(stage, stages)):
-            continue
-        seed = _seed(fitting.seed, stage)
-        before = None if start is None else start.model
-        start = _started(run, store, consensus, fitting, before, stage, temporal, seed)
-        _train(run, start.model, store, fitting, stage, epochs, seed)
-    if start is None:
-        raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
-    _finish(run, start, movies, store, fitting)
+    _finish(run, train_stages(run, store, consensus, fitting), movies, store, fitting)
     return run
+
+
+def _settle_poses(
+    begun: Run | None,
+    movies: MovieSet,
+    prepared: PreparedFrames,
+    device: torch.device,
+    fitting: FittingOptions,
+) -> tuple[MovieSet, dict[str, Any]]:
+    """The movies at the poses to go on with, and what is said of these; a run once begun keeps its own."""
+    if begun is not None and "poses" in begun.config:
+        return (movies if fitting.poses == "given" else begun.movies()[0]), begun.config["poses"]
+    return settle_poses(movies, prepared, device, fitting.poses, stage_seed(fitting.seed, "poses"))
 
 
 def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOptions) -> Judgement | None:
     """Say whether anything moves, and settle the latent dimension."""
-    judged = judge(store, consensus.volume, _seed(fitting.seed, "held out"))
+    judged = judge(store, consensus.volume, stage_seed(fitting.seed, "held out"))
     facts = {} if judged is None else judged.facts
     chosen = fitting.latent_dim
     if chosen == "auto":
@@ -142,28 +150,6 @@ def _score_volumes(run: Run, judged: Judgement, consensus: Consensus, fitting: F
     if facts:
         run.update_config(held_out=run.config["held_out"] | {"of_volumes": facts})
         console.print(facts["volumes"], highlight=False, soft_wrap=True)
-
-
-def _stages(fitting: FittingOptions) -> dict[str, tuple[bool, int]]:
-    """Trainings of networks: name → (temporal, epochs)."""
-    if fitting.method == "linear" or fitting.deforms:
-        return {}
-    if fitting.method == "cryodrgn":
-        return {"baseline": (False, fitting.epochs)}
-    if not fitting.pretraining:
-        return {"temporal": (True, fitting.epochs)}
-    first = fitting.epochs // 2
-    return {"baseline": (False, first), "temporal": (True, fitting.epochs - first)}
-
-
-def _after(stage: str, stages: dict[str, tuple[bool, int]]) -> list[str]:
-    names = list(stages)
-    return names[names.index(stage) + 1 :]
-
-
-def _seed(seed: int, stage: str) -> int:
-    """A seed of its own for each stage, so that resuming needs no random state from before it."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {stage}".encode()).digest()[:6])
 
 
 def _open(output: Path, asked: dict[str, Any]) -> Run:
@@ -241,53 +227,12 @@ def _describe(
     )
 
 
-def _started(
-    run: Run,
-    store: FrameStore,
-    consensus: Consensus,
-    fitting: FittingOptions,
-    before: DynamicalModel | None,
-    stage: str,
-    temporal: bool,
-    seed: int,
-) -> Start:
-    """The model at the start of a stage, from its checkpoint where there is one."""
-    name = f"{stage}-start"
-    if has_checkpoint(run.checkpoints_path, name):
-        tensors, facts = load_checkpoint(run.checkpoints_path, name)
-        with taking_up(run.checkpoints_path, name):
-            model = assemble(store, fitting, temporal, build_generator(facts["generator"]))
-            model.load_state_dict(tensors)
-            return Start(model.to(store.device), facts["found"])
-    generator = torch.Generator().manual_seed(seed)
-    start = warm_start(store, consensus, fitting, before, temporal, generator)
-    facts = {"generator": start.model.generator.describe(), "found": start.found}
-    save_checkpoint(run.checkpoints_path, name, start.model.state_dict(), facts)
-    return start
-
-
-def _train(
-    run: Run,
-    model: DynamicalModel,
-    store: FrameStore,
-    fitting: FittingOptions,
-    stage: str,
-    epochs: int,
-    seed: int,
-) -> None:
-    generator = torch.Generator().manual_seed(seed + 1)
-    trainer = Trainer(model, store, fitting, epochs, stage, run.checkpoints_path, generator)
-    run.keep_metrics(sum(record.get("stage") != stage for record in run.metrics()))
-    with progress(f"Training, {stage}", epochs) as advance:
-        trainer.run(run.append_metrics, advance)
-
-
 def _answer_linearly(
     run: Run, movies: MovieSet, store: FrameStore, consensus: Consensus, fitting: FittingOptions
 ) -> tuple[LinearStates, Anchored]:
     """The linear method's states and volumes, as a whole run."""
     run.keep_metrics(0)
-    generator = torch.Generator().manual_seed(_seed(fitting.seed, "linear"))
+    generator = torch.Generator().manual_seed(stage_seed(fitting.seed, "linear"))
     states = find_states(
         store, consensus, fitting.dimensions, True, None, False, generator, run.append_metrics
     )
@@ -295,7 +240,7 @@ def _answer_linearly(
     variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
     found = facts_found(states, anchored)
     sd, covariance = variance.sqrt(), states.posterior.covariance
-    _write(run, movies, anchored.generator, states.posterior.mean, sd, "linear", found, covariance)
+    write_answer(run, movies, anchored.generator, states.posterior.mean, sd, "linear", found, covariance)
     return states, anchored
 
 
@@ -309,7 +254,7 @@ def _deform(
     anchored: Anchored,
 ) -> None:
     """The motion of one density, from the linear method's answer."""
-    seed = _seed(fitting.seed, "deformable")
+    seed = stage_seed(fitting.seed, "deformable")
     components = states.posterior.mean.shape[-1]
     if _asked_for_auto(run):
         components = min(components, MOST_COMPONENTS)
@@ -325,7 +270,7 @@ def _deform(
     if found["folds"]:
         console.print("The motion found folds the molecule somewhere, which nothing real does.")
     mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
-    _write(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
+    write_answer(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
 
 
 def _asked_for_auto(run: Run) -> bool:
@@ -333,38 +278,6 @@ def _asked_for_auto(run: Run) -> bool:
 
 
 def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:
-    model, found = start.model.eval(), start.found
-    mean, sd = _posterior(model, store, fitting)
-    if isinstance(model.prior, OrnsteinUhlenbeck):
-        found = found | {"relaxation_times": model.prior.log_relaxation_time.exp().tolist()}
-    _write(run, movies, model.generator, mean, sd, fitting.method, found)
-
-
-def _write(
-    run: Run,
-    movies: MovieSet,
-    generator: Generator,
-    mean: Float[Tensor, "frames latent"],
-    sd: Float[Tensor, "frames latent"],
-    answer_of: str,
-    found: dict[str, Any],
-    covariance: Float[Tensor, "frames latent latent"] | None = None,
-) -> None:
-    """Write what a run is asked for: the generator, the latents, the poses, and whose answer this is."""
-    save_generator(run.model_path, generator)
-    run.write_latents(movies, mean, sd, covariance)
-    if movies.rotation is None or movies.translation_in_angstroms is None:
-        raise UserError(f"the movies in {run.path} have no poses: give them with --poses.")
-    write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
-    run.update_config(answer_of=answer_of, found=found, latent_dim=mean.shape[-1])
-
-
-def _posterior(
-    model: DynamicalModel, store: FrameStore, fitting: FittingOptions
-) -> tuple[Float[Tensor, "frames latent"], Float[Tensor, "frames latent"]]:
-    mean, sd = (torch.zeros(len(store), fitting.dimensions) for _ in range(2))
-    generator = torch.Generator().manual_seed(fitting.seed)
-    for batch in store.epoch(1024):
-        found = model.posterior(store.frames(batch.rows), batch, store.lattice, SAMPLES, generator)
-        mean[batch.rows], sd[batch.rows] = (x.cpu() for x in found)
-    return mean, sd
+    model = start.model.eval()
+    mean, sd = posterior_of(model, store, fitting)
+    write_answer(run, movies, model.generator, mean, sd, fitting.method, start.found | facts_of(model))

@@ -1,4 +1,4 @@
-"""Poses and CTF from files beside the images: --poses and --ctf, for any format."""
+"""Poses and CTF from files beside the images: --pose-file and --ctf, for any format."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,8 @@ def _with_poses(source: Source, path: Path) -> Source:
         found = relion_poses(table, pixel_size)
         if found is None:
             raise UserError(
-                f"{path} has no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi); give another file to --poses."
+                f"{path} has no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi); give another file to"
+                " --pose-file."
             )
         return found
 

@@ -83,7 +83,7 @@ def require_poses(movies: MovieSet) -> MovieSet:
     if movies.rotation is None or movies.translation_in_angstroms is None:
         raise UserError(
             f"{movies.provenance.get('file', 'the input')} holds no poses, which this needs; give them with "
-            "--poses, or add the columns rlnAngleRot, rlnAngleTilt and rlnAnglePsi."
+            "--pose-file, or find them with --poses estimate."
         )
     return movies
 

@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from temporem.errors import UserError
 
@@ -27,7 +29,7 @@ class ReadingOptions:
     """Seconds from one frame number to the next."""
     pixel_size: float | None = None
     """Pixel size in Å; overrides what the files say."""
-    poses: Path | None = None
+    poses: Annotated[Path | None, arg(name="pose-file")] = None
     """Poses of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
     ctf: Path | None = None
     """CTF of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""

@@ -94,7 +94,9 @@ def _table(paths: list[Path], options: ReadingOptions) -> Table | None:
     tables = [x for x in beside if x.suffix.lower() == ".star" or _header_is_relion(x)]
     if len(tables) > 1:
         names = ", ".join(x.name for x in tables)
-        raise UserError(f"{tables[0].parent} holds more than one table ({names}); say which with --poses.")
+        raise UserError(
+            f"{tables[0].parent} holds more than one table ({names}); say which with --pose-file."
+        )
     return read_table(tables[0]) if tables else None
 
 

@@ -1,0 +1,73 @@
+"""Which poses a reconstruction takes: those given, those refined from them, or those found from nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from temporem.errors import UserError
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.options import PoseKind
+from temporem.fitting.poses.found import Poses
+from temporem.fitting.poses.refining import change, refine_poses
+from temporem.movies.movie_set import MovieSet
+from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
+from temporem.progress import console
+
+__all__ = ["settle_poses", "without_poses"]
+
+
+def without_poses(movies: MovieSet) -> MovieSet:
+    """The movies with every frame unturned and in its place: their own poses left aside."""
+    count = len(movies)
+    unturned = np.tile(np.eye(3, dtype=np.float32), (count, 1, 1))
+    return replace(movies, rotation=unturned, translation_in_angstroms=np.zeros((count, 2), np.float32))
+
+
+def settle_poses(
+    movies: MovieSet, prepared: PreparedFrames, device: torch.device, kind: PoseKind, seed: int
+) -> tuple[MovieSet, dict[str, Any]]:
+    """The movies with the poses to go on with, and what is to be said of these.
+
+    Raises UserError where the frames do not bear out the poses given, or bear out none.
+    """
+    if kind == "given":
+        return movies, {"kind": kind}
+    if kind == "estimate":
+        raise UserError(
+            "--poses estimate cannot be done yet: give poses that are nearly right, and refine them."
+        )
+    store = FrameStore(without_poses(movies), prepared, device)
+    generator = torch.Generator().manual_seed(seed)
+    rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
+    given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
+    found = refine_poses(store, given, generator)
+    facts = {"kind": kind, **_changes(given, found, prepared.pixel_size_in_angstroms)}
+    console.print(facts["words"], highlight=False, soft_wrap=True)
+    return with_poses(movies, found, prepared.pixel_size_in_angstroms), facts
+
+
+def with_poses(movies: MovieSet, poses: Poses, pixel_size_in_angstroms: float) -> MovieSet:
+    """The movies at these poses; the pixels are those of the prepared frames."""
+    translation = poses.translation_in_pixels.cpu().numpy() * pixel_size_in_angstroms
+    return replace(movies, rotation=poses.rotation.cpu().numpy(), translation_in_angstroms=translation)
+
+
+def _changes(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, Any]:
+    """How far the poses moved, in numbers and in words."""
+    turn, shift = change(given, found)
+    numbers: dict[str, float] = {}
+    for name, values in (
+        ("turn_in_degrees", torch.rad2deg(turn.norm(dim=-1))),
+        ("shift_in_angstroms", shift.norm(dim=-1) * pixel_size_in_angstroms),
+    ):
+        numbers[f"median_{name}"] = float(values.median())
+        numbers[f"percentile_90_{name}"] = float(values.quantile(0.9))
+    words = (
+        f"Poses were refined from those given: they turned by {numbers['median_turn_in_degrees']:.1f}° in the"
+        f" median (90 % within {numbers['percentile_90_turn_in_degrees']:.1f}°) and moved by"
+        f" {numbers['median_shift_in_angstroms']:.1f} Å"
+        f" (90 % within {numbers['percentile_90_shift_in_angstroms']:.1f} Å)."
+    )
+    return numbers | {"words": words}
