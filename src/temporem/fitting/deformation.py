@@ -74,24 +74,26 @@ class DeformationOptions:
     """Choices of the fit, by measurement."""
 
     stages: tuple[Stage, ...] = (
-        Stage(19.0, 4),
-        Stage(19.0, 4),
-        Stage(14.0, 4),
-        Stage(9.5, 2),
+        Stage(19.0, 3),
+        Stage(19.0, 3),
+        Stage(14.0, 3),
+        Stage(9.5, 3),
+        Stage(0.0, 2),
+        Stage(0.0, 2),
         Stage(0.0, 2),
     )
     modes: int = 12
     width: int = 64
     frames_per_batch: int = 50
-    field_rate: float = 4e-3
+    field_rate: float = 12e-3
     """Of Adam, at the start."""
     density_rate: float = 0.05
     """Share of a Newton step that a batch makes, at the start."""
     rigidity: float = 300.0
     """Nats per frame for a mean squared strain of one."""
-    folding: float = 300.0
+    folding: float = 3000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
-    solves: int = 5
+    solves: int = 3
     """Conjugate gradient steps of the density at the end."""
     more_solves: int = 2
     """And with the movies that were left out."""
