@@ -1,16 +1,17 @@
 """Half-movie FSC: two halves of the movies fitted apart, and how far their volumes agree, without a truth.
 
 Every second movie makes a half; each half finds its own mask, subspace, states, motion and density. They
-share the poses, which were given, and the settings; not the seed, so that what the data do not say is not
-said twice alike. A state of the run means a state of each half through maps learnt on the frames that the
-run and that half have both seen (`latent_map`). At the same state the two halves' volumes are then
-correlated, inside the run's mask, beside a floor of randomised phases (Chen et al. 2013, Ultramicroscopy
-135, 24) that is also taken out: (F − floor) / (1 − floor).
+share the poses, given or found from all movies, and the settings; not the seed, so that what the data do
+not say is not said twice alike. A state of the run means a state of each half through maps learnt on the
+frames that the run and that half have both seen (`latent_map`). At the same state the two halves' volumes
+are then correlated, inside the run's mask, beside a floor of randomised phases (Chen et al. 2013,
+Ultramicroscopy 135, 24) that is also taken out: (F − floor) / (1 − floor).
 
 F = 0.143 between halves is where a volume of all movies would correlate with the truth at 0.5 (Rosenthal
-and Henderson 2003, J. Mol. Biol. 333, 721), had both halves no error in common. They do have: the method's
-own, such as too stiff a motion or a density of Gaussians, and the choice of the state. On simulated movies
-0.143 promises more than the truth bears out, and 0.5 does not (docs/belief.md); so 0.5 is what is said first.
+and Henderson 2003, J. Mol. Biol. 333, 721), had both halves no error in common. They do have: the
+method's own, such as too stiff a motion or a density of Gaussians, and the choice of the state. On
+simulated movies 0.143 promises more than the truth bears out, and 0.5 does not (docs/belief.md); so 0.5
+is what is said first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,14 @@ def fit_halves(run: Run, folder: Path) -> tuple[Run, Run]:
     # Known from all images, and no more than their gray scale.
     preprocessing = replace(preprocessing, sign="bright" if run.configured("sign") > 0 else "dark")
     fitting = FittingOptions(**run.configured("fitting"))
+    if fitting.method == "hetem" or fitting.pose_network:
+        raise UserError(
+            f"{run.path} has poses that a network found along with its states: no halves of it yet."
+        )
+    if run.poses_found:
+        # Those of all movies: halves with poses of their own would lie each in another orientation.
+        reading = replace(reading, poses=run.poses_path)
+        fitting = replace(fitting, poses="given")
     halves = []
     for turn, half in enumerate(HALVES):
         path = folder / half

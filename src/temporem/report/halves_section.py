@@ -86,7 +86,8 @@ def halves_figure(fsc: pd.DataFrame) -> Figure:
 def _summary(folder: Path) -> dict[str, Any]:
     try:
         summary: dict[str, Any] = json.loads((folder / "halves.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        halves_sentence(summary)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder / 'halves.json'} cannot be read ({error}): run temporem halves again."
         ) from None

@@ -28,6 +28,7 @@ from temporem.report.predicted_images import images_section
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
 from temporem.report.shown_movie import ShownMovie, shown_movie
 from temporem.report.style import inline_svg
+from temporem.report.umap_figure import has_umap, umap_figure
 from temporem.report.verdict import verdict
 
 __all__ = ["evaluation_section", "write_report"]
@@ -168,10 +169,20 @@ def _latents(latents: pd.DataFrame, label: str) -> str:
         inline_svg(
             latent_map_figure(latents, label), "Principal axes of the latent states, coloured by time"
         ),
+        *_umap(latents, label),
         inline_svg(densities_figure(latents), "Density of every movie's states"),
         '<p class="soft">Where the frames of all movies lie along the first principal axis (above), and '
         "those of each movie, a row each in order of their means: some stay, some travel.</p>",
     )
+
+
+def _umap(latents: pd.DataFrame, label: str) -> list[str]:
+    if not has_umap(latents):
+        return []
+    return [
+        inline_svg(umap_figure(latents, label), "UMAP of the latent states, coloured by time"),
+        '<p class="soft">The same by UMAP: neighbours stay together, distances mean nothing.</p>',
+    ]
 
 
 def _fit(run: Run) -> str:
