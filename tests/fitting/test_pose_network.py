@@ -204,9 +204,11 @@ def test_of_its_candidates_each_frame_settles_on_the_right_one() -> None:
     posed, rotation, shift = posed_store()
     model = true_model(posed)
     model.pose_candidates = knowing(candidates_at(rotation, shift, 0.02))  # type: ignore[method-assign]
-    found, moved = settle(model, unposed(posed), torch.zeros(COUNT, 1))
-    assert torch.equal(found, rotation)
-    assert torch.equal(moved, shift)
+    found = settle(model, unposed(posed), torch.zeros(COUNT, 1))
+    assert torch.equal(found.rotation, rotation)
+    assert torch.equal(found.translation_in_pixels, shift)
+    torch.testing.assert_close(found.rotation_sd, torch.full((COUNT, 3), 0.02))
+    torch.testing.assert_close(found.shift_sd_in_pixels, torch.full((COUNT, 2), 0.02))
 
 
 def test_the_heads_learn_poses_that_were_found_before() -> None:

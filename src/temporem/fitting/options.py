@@ -109,6 +109,11 @@ class FittingOptions:
         """Whether a network infers the poses."""
         return self.method == "hetem" or (self.method == "tempor" and self.pose_network)
 
+    @property
+    def needs_poses(self) -> bool:
+        """Whether the movies' own poses are used."""
+        return self.poses == "refine" or (self.poses == "given" and not self.infers_poses)
+
     def without_poses(self) -> "FittingOptions":
         """These choices with what needs known poses left out: encoder and generator start from nothing."""
         return replace(self, features="image", explicit=False)

@@ -117,11 +117,11 @@ class Trainer:
         """Standard normal numbers."""
         return torch.randn(shape, generator=self.generator).to(self.store.device)
 
-    def choose_coefficients(self, frames: int, count: int) -> Tensor:
-        """Some of the first `count` coefficients, as many as a step may look at."""
+    def choose_coefficients(self, frames: int, count: int, least: int = 1) -> Tensor:
+        """Some of the first `count` coefficients, `least` of them or more, as many as a step may look at."""
         # A movie is never divided: of a long one in a large box, a step looks at fewer coefficients.
         most = POINTS_PER_STEP // frames
-        wanted = max(1, min(most, round(self.options.coefficients_per_step * count)))
+        wanted = max(1, min(most, max(least, round(self.options.coefficients_per_step * count))))
         chosen = torch.randperm(count, generator=self.generator)[:wanted]
         return chosen.sort().values.to(self.store.device)
 

@@ -19,7 +19,12 @@ class DiagonalGaussian:
 
     def sample(self, noise: Float[Tensor, "*batch dimensions"]) -> Float[Tensor, "*batch dimensions"]:
         """Reparametrised sample: mean + sd · noise, with standard normal noise."""
-        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+        return self.mean + self.sd * noise
+
+    @property
+    def sd(self) -> Float[Tensor, "*batch dimensions"]:
+        """Standard deviation."""
+        return torch.exp(0.5 * self.log_variance)
 
     def kl_from(self, prior: "DiagonalGaussian") -> Float[Tensor, "*batch"]:
         """KL[self ‖ prior], summed over the dimensions, in nats."""

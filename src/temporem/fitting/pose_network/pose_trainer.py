@@ -17,10 +17,12 @@ from temporem.model.methods import DynamicalModel
 
 __all__ = ["PoseTrainer"]
 
-EXPLORING = 0.6
+EXPLORING = 0.7
 """Share of a stage from nothing that explores."""
-FIRST_RADIUS = 3.0
-"""In Fourier pixels: what exploration begins with; all of them count by its end."""
+FIRST_RADIUS = 2.5
+"""In Fourier pixels: what exploration begins with; all count by its end."""
+LEAST_CHOSEN = 64
+"""Coefficients that a step looks at, where there are as many: fewer do not tell poses apart."""
 DREAMS = 3
 """Frames dreamt of for each one seen."""
 
@@ -53,7 +55,7 @@ class PoseTrainer(Trainer):
         exploring = self.from_nothing and done < EXPLORING
         count = self._count(done / EXPLORING) if exploring else len(self.store.lattice)
         lattice, frames_seen = self.store.lattice, len(batch.rows)
-        chosen = self.choose_coefficients(frames_seen, count)
+        chosen = self.choose_coefficients(frames_seen, count, LEAST_CHOSEN)
         z = torch.zeros((1, self.options.dimensions), device=self.store.device)
         grid = state_grid(self.model, z if exploring else self.draw_noise(1, self.options.dimensions))
         lesson = dream(
@@ -69,8 +71,9 @@ class PoseTrainer(Trainer):
 
     def _count(self, explored: float) -> int:
         """Coefficients that count so far."""
-        full = self.store.lattice.radius
-        return self.store.lattice.count_within(min(FIRST_RADIUS, full) * (1 - explored) + full * explored)
+        # Slowly at first: the coarsest shape is what has to be found, and the rest follows.
+        radius = FIRST_RADIUS + (self.store.lattice.radius - FIRST_RADIUS) * explored**2
+        return self.store.lattice.count_within(radius)
 
     def _transfer_to_dream(self, frames: FrameBatch) -> Tensor:
         features = self.model.features

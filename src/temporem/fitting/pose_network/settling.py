@@ -1,5 +1,7 @@
 """One pose for each frame, of the candidates that a trained model gives."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -8,21 +10,31 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import best_candidates
 from temporem.model.methods import DynamicalModel
 
-__all__ = ["settle"]
+__all__ = ["Settled", "settle"]
 
 FRAMES_PER_BATCH = 512
 
 
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Means and standard deviations of the poses of all frames, on the processor."""
+
+    rotation: Float[Tensor, "frames 3 3"]
+    translation_in_pixels: Float[Tensor, "frames 2"]
+    rotation_sd: Float[Tensor, "frames 3"]
+    """About the image's axes, in radians."""
+    shift_sd_in_pixels: Float[Tensor, "frames 2"]
+
+
 @torch.no_grad()
-def settle(
-    model: DynamicalModel, store: FrameStore, z: Float[Tensor, "frames latent"]
-) -> tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 2"]]:
-    """Rotations and translations (pixels) of all frames of an `unposed` store, at states z.
+def settle(model: DynamicalModel, store: FrameStore, z: Float[Tensor, "frames latent"]) -> Settled:
+    """The poses of all frames of an `unposed` store, at states z.
 
     Of each frame the mean of the candidate whose bound is best.
     """
     count = len(store)
     rotation, translation = torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 2)
+    turn, move = torch.zeros(count, 3), torch.zeros(count, 2)
     everything = torch.arange(len(store.lattice), device=store.device)
     for rows in torch.split(torch.arange(count), FRAMES_PER_BATCH):
         frames = store.frames(rows)
@@ -40,4 +52,5 @@ def settle(
         )
         chosen = candidates.chosen(best)
         rotation[rows], translation[rows] = chosen.rotation.cpu(), chosen.shift.mean.cpu()
-    return rotation, translation
+        turn[rows], move[rows] = chosen.log_sd_of_rotation.exp().cpu(), chosen.shift.sd.cpu()
+    return Settled(rotation, translation, turn, move)

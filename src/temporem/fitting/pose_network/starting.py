@@ -13,7 +13,7 @@ from temporem.model.methods import DynamicalModel
 
 __all__ = ["nothing_known", "teach_poses", "unposed"]
 
-LEAST_POWER = 1e-3
+LEAST_POWER = 1e-4
 """Of a shell, relative to the strongest: noise may hide all of it."""
 PASSES = 40
 LEARNING_RATE = 1e-3
