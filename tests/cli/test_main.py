@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import types
@@ -28,8 +29,27 @@ def test_a_misspelt_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     assert main(["fly"]) == 2
 
 
-def test_an_unknown_option_ends_with_two() -> None:
-    assert main(["info", "movies.star", "--no-such-option"]) == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("info", "Missing from temporem info: MOVIES"),
+        ("evaluate run", "Missing from temporem evaluate: --truth PATH"),
+        ("info movies.star --boxx 32", "--boxx, 32 (perhaps you meant --box {None}|INT)"),
+        ("info movies.star --no-such-option", "--no-such-option"),
+        ("info movies.star --box large", "Error parsing --box: .* ['large']"),
+        ("reconstruct movies.star -o run --method magic", "'magic' for argument '--method'. Expected one of"),
+        ("simulate 7bcq -o movies --frames 2.5", "Error parsing --frames: .* '2.5'"),
+        ("simulate moon -o movies", "moon"),
+    ],
+)
+def test_words_that_are_not_understood_end_in_one_sentence(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("temporem: ")
+    assert re.search(re.escape(said).replace(r"\.\*", ".*"), sentence)
+    assert sentence.endswith(f"; temporem {words.split()[0]} --help shows what it takes.")
 
 
 def verb_that_raises(error: BaseException) -> types.ModuleType:

@@ -68,10 +68,10 @@ def _dispatch(words: list[str]) -> int:
     # Threads that spin while they wait slow everything else on the machine. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Only the verb asked for is imported: `temporem --help` must not wait for torch.
-    import tyro
+    from temporem.cli.words import understood
 
     command = getattr(import_module(f"temporem.cli.{verb}"), verb)
-    tyro.cli(command, args=rest, prog=f"temporem {verb}")
+    understood(command, rest, f"temporem {verb}")()
     return 0
 
 
