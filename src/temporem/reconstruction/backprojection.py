@@ -162,7 +162,7 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
     reliable = int(unreliable[0]) if len(unreliable) else shells
     if reliable < 2:
         raise UserError(
-            "half-sets of the images give volumes with nothing in common: they hold no particle, or their poses"
+            "half-sets of the images give volumes with nothing in common: there is no particle, or the poses"
             " or CTFs are wrong; check all three."
         )
     return extrapolated(common / information.clamp(min=tiny), reliable).float()
