@@ -1,21 +1,35 @@
 """A truth turned, moved and mirrored into a run's frame is still the truth of the same images."""
 
-from types import SimpleNamespace
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
 from temporem.evaluation.alignment import align_truth
+from temporem.movies.movie_set import MovieSet
 from temporem.physics.projection import project
 from temporem.physics.rotations import random_rotations
-from temporem.reconstruction.run import Run
 from temporem.simulation.densities import DensityOptions
 from temporem.simulation.structures import Structure
 from temporem.simulation.truth import Truth
 
 BOX, PIXEL_SIZE = 32, 4.0
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Images that nobody looks at."""
+
+    box_size: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        raise AssertionError("nothing is read")
 
 
 def some_truth(count: int) -> Truth:
@@ -58,9 +72,19 @@ def test_moved_truth_makes_the_same_images_and_its_poses_are_the_run_s() -> None
     sign, turn = np.diag([1.0, 1.0, -1.0]), random_rotations(1, torch.Generator().manual_seed(1))[0].numpy()
     rotation = sign @ truth.rotation @ sign @ turn
     translation = truth.translation_in_angstroms - (rotation @ np.array([6.0, -4.0, 3.0]))[:, :2]
-    movies = SimpleNamespace(rotation=rotation, translation_in_angstroms=translation)
-    run = cast(Run, SimpleNamespace(movies=lambda: (movies, None)))
-    moved, facts = align_truth(run, truth)
+    rows = np.arange(len(truth))
+    movies = MovieSet(
+        Blank(BOX, len(truth)),
+        PIXEL_SIZE,
+        ("a",),
+        0 * rows,
+        rows,
+        1.0 * rows,
+        "frames",
+        rotation,
+        translation,
+    )
+    moved, facts = align_truth(movies, truth)
     assert facts["mirrored"] is True
     assert facts["pose_errors"]["percentile_90_rotation_in_degrees"] < 0.1
     assert facts["pose_errors"]["percentile_90_shift_in_angstroms"] < 0.1

@@ -12,20 +12,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from temporem.movies.movie_set import MovieSet
+from temporem.movies.reading import require_poses
 from temporem.physics.pose_alignment import align_poses
 from temporem.physics.rotations import angular_distance
-from temporem.reconstruction.run import Run
 from temporem.simulation.truth import Truth
 
 __all__ = ["align_truth", "pose_errors"]
 
 
-def align_truth(run: Run, truth: Truth) -> tuple[Truth, dict[str, Any]]:
-    """The truth in the frame of the run's poses, and what brought it there with the errors that remain.
-
-    Raises UserError where the run's movies are gone.
-    """
-    movies, _ = run.movies()
+def align_truth(movies: MovieSet, truth: Truth) -> tuple[Truth, dict[str, Any]]:
+    """The truth in the frame of the poses of `movies`, a run's; what brought it there, and the errors that
+    remain."""
+    require_poses(movies)
     found = _tensor(movies.rotation), _tensor(movies.translation_in_angstroms)
     true = _tensor(truth.rotation), _tensor(truth.translation_in_angstroms)
     alignment = align_poses(true, found)

@@ -54,8 +54,8 @@ def evaluate(
     """Score every frame's volume and its latent; write the files of `evaluation_folder`.
 
     Definitions are those of the modules `fsc`, `masks`, `image_quality`, `phase_randomise`, `references`,
-    `latent_agreement` and `latent_manifold`, and of `alignment` where that is asked for; lengths are in Å. Volumes are made one at a time and not kept.
-    The same run gives the same figures.
+    `latent_agreement` and `latent_manifold`, and of `alignment` where asked for; lengths are in Å. Volumes
+    are made one at a time and not kept. The same run gives the same figures.
 
     Raises UserError where the truth is not of the run's images, or where the references' images are gone.
     """
@@ -64,7 +64,7 @@ def evaluate(
     check_same_images(run, latents, truth)
     aligned: dict[str, Any] = {}
     if options.align or run.config.get("poses", {}).get("kind") == "estimate":
-        truth, facts = align_truth(run, truth)
+        truth, facts = align_truth(run.movies()[0], truth)
         aligned = {"alignment": facts}
     rows = evenly(range(len(truth)), options.frames)
     reference_rows = evenly(rows, options.reference_frames) if options.references else []

@@ -23,7 +23,7 @@ from temporem.movies.source import Poses, Source
 from temporem.movies.table import Table, existing_file, reason, unusable
 from temporem.physics.ctf import ContrastTransfer
 
-__all__ = ["read_cryosparc"]
+__all__ = ["read_cryosparc", "with_poses"]
 
 POSE, SHIFT, POSE_PIXEL_SIZE = "alignments3D/pose", "alignments3D/shift", "alignments3D/psize_A"
 PATH, INDEX, PIXEL_SIZE = "blob/path", "blob/idx", "blob/psize_A"
@@ -165,3 +165,26 @@ def _text(path: Path, records: Records, options: ReadingOptions) -> Table:
         for name in values
     }
     return Table(str(path), text)
+
+
+def with_poses(
+    records: Records,
+    rotation: npt.NDArray[np.floating],
+    translation_in_angstroms: npt.NDArray[np.floating],
+    pixel_size_in_angstroms: float,
+) -> Records:
+    """The records at these poses (records, 3, 3) and (records, 2); the pixel size is that of the images."""
+    own = records[PIXEL_SIZE] if PIXEL_SIZE in _names(records) else pixel_size_in_angstroms
+    posed = {
+        POSE: (np.float32, (3,), -Rotation.from_matrix(rotation).as_rotvec()),
+        SHIFT: (np.float32, (2,), 0.0 - translation_in_angstroms / pixel_size_in_angstroms),
+        POSE_PIXEL_SIZE: (np.float32, (), np.broadcast_to(own, len(records))),
+    }
+    kept = [x for x in records.dtype.descr if x[0] not in posed]
+    fields = [*kept, *((name, kind, shape) for name, (kind, shape, _) in posed.items())]
+    out = np.empty(len(records), dtype=fields)
+    for name, *_ in kept:
+        out[name] = records[name]
+    for name, (_, _, values) in posed.items():
+        out[name] = values
+    return out

@@ -24,6 +24,7 @@ from temporem.report.manifold_section import manifold_part
 from temporem.report.moving_molecule import moving_molecule_section
 from temporem.report.over_time_figure import over_time_figure
 from temporem.report.page import definitions, section, table, write_page
+from temporem.report.poses_section import alignment_part, poses_section
 from temporem.report.predicted_images import images_section
 from temporem.report.run_facts import evenly_spaced, flat, losses, most_telling_movie, time_label
 from temporem.report.shown_movie import ShownMovie, shown_movie
@@ -52,6 +53,7 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
     parts.append(halves_section(run.path / "halves"))
+    parts.append(poses_section(config.get("poses", {})))
     parts.append(held_out_section(config.get("held_out", {}), _against_null(run)))
     parts += [
         _latents(latents, time_label(config)),
@@ -98,6 +100,7 @@ def evaluation_section(folder: Path) -> str:
         table(["", "frames", *(f"{mask} (Å)" for mask in masks), "PSNR (dB)", "SSIM"], rows),
         '<p class="soft">Resolution at FSC 0.5, mean over frames; smaller is better. Molecule and moving are'
         " soft masks made from the truth: around the molecule, and where it varies over the states.</p>",
+        alignment_part(summary.get("alignment")),
         inline_svg(fsc_figure(fsc), "Mean Fourier shell correlation with the truth"),
         inline_svg(resolution_figure(frames), "Resolution of every frame against its true state"),
         _over_time(folder),

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from temporem.errors import UserError
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import PoseKind
+from temporem.fitting.poses.estimating import estimate_poses
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.refining import change, refine_poses
 from temporem.movies.movie_set import MovieSet
@@ -34,18 +34,21 @@ def settle_poses(
     """
     if kind == "given":
         return movies, {"kind": kind}
-    if kind == "estimate":
-        raise UserError(
-            "--poses estimate cannot be done yet: give poses that are nearly right, and refine them."
-        )
     store = FrameStore(without_poses(movies), prepared, device)
     generator = torch.Generator().manual_seed(seed)
-    rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
-    given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
-    found = refine_poses(store, given, generator)
-    facts = {"kind": kind, **_changes(given, found, prepared.pixel_size_in_angstroms)}
-    console.print(facts["words"], highlight=False, soft_wrap=True)
-    return with_poses(movies, found, prepared.pixel_size_in_angstroms), facts
+    pixel_size = prepared.pixel_size_in_angstroms
+    if kind == "estimate":
+        estimated = estimate_poses(store, generator)
+        found, facts = estimated.poses, estimated.facts
+    else:
+        rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
+        given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
+        found = refine_poses(store, given, generator)
+        facts = _changes(given, found, pixel_size)
+    for sentence in (facts["words"], facts.get("tumbling"), facts.get("warning")):
+        if sentence:
+            console.print(sentence, highlight=False, soft_wrap=True)
+    return with_poses(movies, found, pixel_size), {"kind": kind, **facts}
 
 
 def with_poses(movies: MovieSet, poses: Poses, pixel_size_in_angstroms: float) -> MovieSet:
