@@ -18,10 +18,11 @@ from temporem.reconstruction.run import Run
 from temporem.reconstruction.uncertainty import voxel_deviations
 from temporem.reconstruction.volume_file import write_volume, write_volume_stack
 
-__all__ = ["VolumeFormat", "export_volumes", "write_volume_series"]
+__all__ = ["SCRIPT", "VolumeFormat", "export_volumes", "write_volume_series"]
 
 VolumeFormat = Literal["mrc", "mrc4d", "ome-zarr"]
 SCRIPT = "play.cxc"
+"""Plays the files beside it in ChimeraX."""
 
 
 def export_volumes(
