@@ -1,0 +1,113 @@
+"""Poses refined, found from nothing, and led by time, against the truth of simulations.
+
+    python benchmarks/poses.py refine   SIMULATION [SIMULATION …] [--degrees 5] [--pixels 2] [--seeds 0 1 2]
+    python benchmarks/poses.py estimate SIMULATION [SIMULATION …] [--seeds 0 1 2]
+    python benchmarks/poses.py tumbling SIMULATION [SIMULATION …] [--seeds 0]
+
+Each SIMULATION is a folder of `temporem simulate`. refine: the true poses, turned and moved by Gaussian
+errors of this root mean square, are refined. estimate: poses from nothing. tumbling: the same with and
+without rotational diffusion between frames. Each line gives the median error and the 90th percentile, of
+rotations in degrees and of shifts in pixels, after one rotation, shift and hand for all frames (estimate,
+tumbling) or none (refine); "by state" lets that rotation vary with the true state, for the images of a
+molecule that moves do not fix it; and processor seconds. --movies takes the first so many movies only.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+
+from temporem.evaluation.alignment import pose_errors
+from temporem.fitting.frames import FrameStore
+from temporem.fitting.poses.estimating import estimate_poses
+from temporem.fitting.poses.found import Poses
+from temporem.fitting.poses.refining import refine_poses, with_mean_of
+from temporem.fitting.poses.settling import without_poses
+from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames, translation_in_pixels
+from temporem.movies.reading import read_movies, require_poses
+from temporem.physics.pose_alignment import align_poses
+from temporem.simulation.truth import Truth
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=("refine", "estimate", "tumbling"))
+    parser.add_argument("simulations", nargs="+", type=Path, metavar="SIMULATION")
+    parser.add_argument("--degrees", type=float, default=5.0)
+    parser.add_argument("--pixels", type=float, default=2.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--movies", type=int)
+    asked = parser.parse_args()
+    for simulation in asked.simulations:
+        store, true, state = opened(simulation, asked.movies)
+        print(f"{simulation.name}: {len(store)} frames", flush=True)
+        for seed in asked.seeds:
+            generator = torch.Generator().manual_seed(seed)
+            if asked.what == "refine":
+                given = perturbed(true, asked.degrees, asked.pixels, seed)
+                report(f"seed {seed}, given", given, true, state, aligned=False)
+                began = time.process_time()
+                found = refine_poses(store, given, generator)
+                report(f"seed {seed}, refined", found, true, state, aligned=False, began=began)
+            for tumbles in {"refine": (), "estimate": (True,), "tumbling": (False, True)}[asked.what]:
+                began = time.process_time()
+                estimated = estimate_poses(store, torch.Generator().manual_seed(seed), tumbles)
+                name = f"seed {seed}" + ("" if tumbles else ", frames independent")
+                report(name, estimated.poses, true, state, aligned=True, began=began)
+                for key in ("words", "tumbling", "warning"):
+                    print(f"    {estimated.facts.get(key, '')}")
+
+
+def opened(simulation: Path, movies: int | None) -> tuple[FrameStore, Poses, torch.Tensor]:
+    """Frames whose poses are left aside, their true poses, and their true states."""
+    given = require_poses(read_movies(simulation / "movies.star"))
+    prepared = prepare_frames(given, PreprocessingOptions())
+    store = FrameStore(without_poses(given), prepared, torch.device("cpu"))
+    rotation = torch.from_numpy(np.array(given.rotation, dtype=np.float32))
+    true = Poses(rotation, torch.from_numpy(translation_in_pixels(given, prepared)))
+    state = torch.from_numpy(Truth.load(simulation).states["state"].to_numpy(np.float32))
+    if movies is None:
+        return store, true, state
+    rows = torch.from_numpy(np.sort(np.concatenate(store.movie_rows[:movies])))
+    return store.only(range(movies)), true[rows], state[rows]
+
+
+def perturbed(true: Poses, degrees: float, pixels: float, seed: int) -> Poses:
+    generator = torch.Generator().manual_seed(seed)
+    turn = torch.randn(len(true), 3, generator=generator) * math.radians(degrees) / math.sqrt(3)
+    shift = torch.randn(len(true), 2, generator=generator) * pixels / math.sqrt(2)
+    return Poses(roma.rotvec_to_rotmat(turn) @ true.rotation, true.translation_in_pixels + shift)
+
+
+def report(
+    name: str, poses: Poses, true: Poses, state: torch.Tensor, aligned: bool, began: float | None = None
+) -> None:
+    own = (poses.rotation.double(), poses.translation_in_pixels.double())
+    goal = (true.rotation.double(), true.translation_in_pixels.double())
+    hand = ""
+    if aligned:
+        alignment = align_poses(goal, own)
+        goal, hand = alignment.poses(*goal), ", other hand" if alignment.mirrored else ""
+    freed = with_mean_of(Poses(*own), Poses(*goal), state[:, None].double())
+    seconds = "" if began is None else f", {time.process_time() - began:.0f} s"
+    print(
+        f"  {name}: {words(pose_errors(goal, own))};"
+        f" by state {words(pose_errors(goal, (freed.rotation, freed.translation_in_pixels)))}{hand}{seconds}",
+        flush=True,
+    )
+
+
+def words(errors: dict[str, float]) -> str:
+    # `pose_errors` was given pixels.
+    return (
+        f"{errors['median_rotation_in_degrees']:.2f}° ({errors['percentile_90_rotation_in_degrees']:.2f}°),"
+        f" {errors['median_shift_in_angstroms']:.2f} px ({errors['percentile_90_shift_in_angstroms']:.2f} px)"
+    )
+
+
+if __name__ == "__main__":
+    main()
