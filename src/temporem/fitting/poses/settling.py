@@ -26,15 +26,15 @@ def without_poses(movies: MovieSet) -> MovieSet:
 
 
 def settle_poses(
-    movies: MovieSet, prepared: PreparedFrames, device: torch.device, kind: PoseKind, seed: int
+    movies: MovieSet, prepared: PreparedFrames, kind: PoseKind, seed: int
 ) -> tuple[MovieSet, dict[str, Any]]:
-    """The movies with the poses to go on with, and what is to be said of these.
+    """The movies with the poses to go on with, and what is to be said of these; computed on the processor.
 
     Raises UserError where the frames do not bear out the poses given, or bear out none.
     """
     if kind == "given":
         return movies, {"kind": kind}
-    store = FrameStore(without_poses(movies), prepared, device)
+    store = FrameStore(without_poses(movies), prepared, torch.device("cpu"))
     generator = torch.Generator().manual_seed(seed)
     pixel_size = prepared.pixel_size_in_angstroms
     if kind == "estimate":
