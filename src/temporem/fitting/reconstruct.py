@@ -86,7 +86,7 @@ def reconstruct(
     with progress("Preparing images", len(given)) as advance:
         prepared = prepare_frames(given, preprocessing, advance)
     console.print(summarise(given, prepared), highlight=False, markup=False, soft_wrap=True)
-    movies, poses = _settle_poses(begun, given, prepared, device, fitting)
+    movies, poses = _settle_poses(begun, given, prepared, fitting)
     store = FrameStore(movies, prepared, device)
     if fitting.infers_poses:
         run = begun or Run.create(output, asked)
@@ -122,13 +122,12 @@ def _settle_poses(
     begun: Run | None,
     movies: MovieSet,
     prepared: PreparedFrames,
-    device: torch.device,
     fitting: FittingOptions,
 ) -> tuple[MovieSet, dict[str, Any]]:
     """The movies at the poses to go on with, and what is said of these; a run once begun keeps its own."""
     if begun is not None and "poses" in begun.config:
         return (movies if fitting.poses == "given" else begun.movies()[0]), begun.config["poses"]
-    return settle_poses(movies, prepared, device, fitting.poses, stage_seed(fitting.seed, "poses"))
+    return settle_poses(movies, prepared, fitting.poses, stage_seed(fitting.seed, "poses"))
 
 
 def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOptions) -> Judgement | None:
