@@ -10,16 +10,15 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.fitting.answering import write_answer, write_poses
 from temporem.fitting.deformation_states import RefinedStates, radius_at, refine_states
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.model.deformable_generator import DeformableGenerator
 from temporem.model.devices import choose_device, describe_device
-from temporem.model.store import save_generator
 from temporem.movies.description import summarise
 from temporem.movies.preprocessing import prepare_frames
 from temporem.movies.reading import ReadingOptions, read_movies, require_poses
-from temporem.movies.writing import write_poses_star
 from temporem.physics.projection import central_slices
 from temporem.physics.volumes import PADDING, slicing_grid
 from temporem.progress import console, progress
@@ -82,16 +81,13 @@ def apply(finished: Run, path: Path, output: Path, reading: ReadingOptions, devi
     run = Run.create(output, asked | {"applied": str(finished.path.resolve())})
     ratio = gain * prepared.image_scale / finished.configured("image_scale")
     describe_run(run, movies, prepared, device, store)
-    found = finished.configured("found") | {"relaxation_times": relaxation.tolist(), "gain": gain}
-    run.update_config(latent_dim=generator.latent_dim, answer_of="applied", found=found)
     run.write_consensus(finished.consensus() * ratio)
     run.write_mask(finished.mask())
-    save_generator(run.model_path, generator)
     mean, covariance = states.mean.cpu(), states.covariance.cpu()
     sd = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-    run.write_latents(movies, mean, sd, covariance)
-    if movies.rotation is not None and movies.translation_in_angstroms is not None:
-        write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
+    found = finished.configured("found") | {"relaxation_times": relaxation.tolist(), "gain": gain}
+    write_answer(run, movies, generator, mean, sd, "applied", found, covariance)
+    write_poses(run, movies)
     return run
 
 

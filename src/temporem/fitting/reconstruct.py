@@ -1,6 +1,5 @@
 """The main job: movies in, a run folder out."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import torch
 
-from temporem import __version__
 from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
 from temporem.fitting.answering import facts_of, write_answer, write_poses
@@ -20,6 +18,7 @@ from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.inferring import infer_poses
 from temporem.fitting.poses.settling import settle_poses, without_poses
+from temporem.fitting.run_description import asked_of, describe_run
 from temporem.fitting.stages import are_begun, posterior_of, stage_seed, stages_of, train_stages
 from temporem.fitting.warm_start import Start, facts_found
 from temporem.model.devices import choose_device, describe_device
@@ -69,12 +68,7 @@ def reconstruct(
         require_poses(given)
     elif fitting.poses == "given":
         given = without_poses(given)
-    asked = {
-        "input": str(path.resolve()),
-        "reading": {name: _resolved(value) for name, value in asdict(reading).items()},
-        "preprocessing": asdict(preprocessing),
-        "fitting": asdict(fitting),
-    }
+    asked = asked_of(path, reading, preprocessing) | {"fitting": asdict(fitting)}
     begun: Run | None = None
     if resume:
         begun = _open(output, asked)
@@ -90,7 +84,7 @@ def reconstruct(
     store = FrameStore(movies, prepared, device)
     if fitting.infers_poses:
         run = begun or Run.create(output, asked)
-        _describe(run, given, prepared, device, store)
+        describe_run(run, given, prepared, device, store)
         infer_poses(run, movies, prepared, store, fitting)
         return run
     # What is wrong with poses, sign or CTF shows here; only then is there a run.
@@ -98,7 +92,7 @@ def reconstruct(
     run = begun or Run.create(output, asked)
     write_poses(run, movies)
     run.update_config(poses=poses)
-    _describe(run, given, prepared, device, store)
+    describe_run(run, given, prepared, device, store)
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
     stages, networks_begun = stages_of(fitting), are_begun(run, fitting)
@@ -195,35 +189,6 @@ def _suggest_cropping(movies: MovieSet, preprocessing: PreprocessingOptions) -> 
             f" memory, and {resolution:.1f} Å would be the finest resolution.",
             soft_wrap=True,
         )
-
-
-def _resolved(value: Any) -> Any:
-    """A path as text that means the same from every folder; anything else as it is."""
-    return str(value.resolve()) if isinstance(value, Path) else value
-
-
-def _describe(
-    run: Run, movies: MovieSet, prepared: PreparedFrames, device: torch.device, store: FrameStore
-) -> None:
-    # A resumed run keeps the command that began it.
-    command = run.config.get("command", sys.argv)
-    run.update_config(
-        temporem_version=__version__,
-        command=command,
-        device=describe_device(device),
-        pixel_size_in_angstroms=prepared.pixel_size_in_angstroms,
-        box_size=prepared.box_size,
-        image_scale=prepared.image_scale,
-        sign=prepared.sign,
-        sign_note=prepared.sign_note,
-        noise_variance=prepared.noise_variance.tolist(),
-        frames=len(movies),
-        movies=len(movies.movie_ids),
-        input_digest=digest_of(movies),
-        time_unit=movies.time_unit,
-        usual_interval=store.usual_interval,
-        provenance=movies.provenance,
-    )
 
 
 def _answer_linearly(
