@@ -149,7 +149,7 @@ def test_images_too_small_to_tell_a_shape_are_refused(tmp_path: Path) -> None:
 
 def test_noise_alone_ends_in_a_sentence(tmp_path: Path) -> None:
     star = write_movies(tmp_path / "movies", swinging(3, 4), snr=1e-9)
-    with pytest.raises(UserError, match="check the poses"):
+    with pytest.raises(UserError, match="there is no particle"):
         fit(star, tmp_path / "run")
 
 
