@@ -68,6 +68,7 @@ def test_paths(tmp_path, star):
         ("_rlnImageName", "_rlnOther", "no column rlnImageName"),
         ("_rlnAngleTilt", "_rlnOther", "no column rlnAngleTilt"),
         ("_rlnOriginYAngst", "_rlnOther", "no column rlnOriginYAngst"),
+        ("_rlnDefocusU", "_rlnOther", "no column rlnDefocusU"),
         ("_rlnDefocusV", "_rlnOther", "no column rlnDefocusV"),
         ("_rlnVoltage", "_rlnOther", "no column rlnVoltage"),
         ("_rlnTomoParticleName", "_rlnOther", "does not say which movie .* --movie-column"),
@@ -175,6 +176,9 @@ def test_stacks(tmp_path, movies, star):
     fails("two rows, 4 and 5, for one image, 000003@beta.mrcs", folder)
     edit(folder / "poses.star", "000003@beta", "000009@gone")
     fails(r"no row for image 000002@.*beta.mrcs \(2 of 9", folder)
+    edit(folder / "poses.star", "000009@gone", "000009@beta")
+    fails(r"row 4 asks for image 9 of .*beta.mrcs, which holds 4", folder)
+    edit(folder / "poses.star", "000009@beta", "000002@beta")
     (folder / "more.star").write_text("data_\n")
     fails("more than one table .more.star, poses.star.; say which with --pose-file", folder)
     (folder / "more.star").unlink()

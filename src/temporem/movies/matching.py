@@ -16,7 +16,8 @@ def match_rows(table: Table, images: StackImages) -> Table:
     Rows are found by `rlnImageName`, whose folder counts only where two stacks have one name; without that
     column they are in the images' order already. Rows of other stacks are passed over.
 
-    Raises UserError where an image has no row or two, or the number of rows is wrong.
+    Raises UserError where an image has no row or two, a row asks for more images than a stack has, or the
+    number of rows is wrong.
     """
     if IMAGE_NAME not in table:
         if len(table) != len(images):
@@ -34,6 +35,12 @@ def match_rows(table: Table, images: StackImages) -> Table:
         found = _which(Path(path), stacks_of_name.get(Path(path).name, []), images)
         if found is None:
             continue
+        stack = images.stacks[found]
+        if number >= stack.shape[0]:
+            raise UserError(
+                f"{table.source} row {row} asks for image {number + 1} of {stack.path}, which holds "
+                f"{stack.shape[0]} (counted from 1): give the stack and the table that belong together."
+            )
         if (found, number) in row_of_image:
             first = row_of_image[found, number]
             raise UserError(f"{table.source} has two rows, {first} and {row}, for one image, {name}.")

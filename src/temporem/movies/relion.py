@@ -37,6 +37,7 @@ ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 IMAGE_NAME = "rlnImageName"
 IMAGE_SIZE = "rlnImageSize"
 DOSE = "rlnMicrographPreExposure"
+DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 # Images that RELION has already changed by the CTF need another image model than ours.
 CHANGED_BY_CTF = ("rlnCtfDataAreCtfPremultiplied", "rlnCtfDataArePhaseFlipped")
 # What our image model leaves out, and the value that makes it nothing.
@@ -156,7 +157,7 @@ def relion_poses(table: Table, pixel_size_in_angstroms: float) -> Poses | None:
 
 
 def relion_ctf(table: Table) -> ContrastTransfer | None:
-    """Return the CTF parameters of each row; None where there is no `rlnDefocusU`.
+    """Return the CTF parameters of each row; None where there is no defocus.
 
     `rlnPhaseShift` and `rlnCtfBfactor` are zero where absent, as in RELION.
 
@@ -168,13 +169,13 @@ def relion_ctf(table: Table) -> ContrastTransfer | None:
                 f"{table.source} says that the images are already multiplied or phase-flipped by the CTF "
                 f"({name}); extract them without."
             )
-    if "rlnDefocusU" not in table:
+    if not any(name in table for name in DEFOCUS):
         return None
     zero = np.zeros(len(table))
     columns = (
-        table.numbers("rlnDefocusU"),
-        table.numbers("rlnDefocusV"),
-        np.deg2rad(table.numbers("rlnDefocusAngle")),
+        table.numbers(DEFOCUS[0]),
+        table.numbers(DEFOCUS[1]),
+        np.deg2rad(table.numbers(DEFOCUS[2])),
         table.numbers("rlnVoltage"),
         table.numbers("rlnSphericalAberration"),
         table.numbers("rlnAmplitudeContrast"),
