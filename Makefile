@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-external lint clean
+.PHONY: demo test test-external lint docs clean
 
 demo: .venv/with-demo
 	rm -rf demo
@@ -23,12 +23,17 @@ lint: .venv/with-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, from docs/ and the docstrings, into site/; a broken link or reference is an error.
+docs: .venv/with-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
 
 .venv/with-demo: EXTRAS = demo
 .venv/with-test: EXTRAS = test,demo,trajectories,paths,kinetics,video,zarr
-.venv/with-demo .venv/with-test: pyproject.toml constraints.txt
+.venv/with-docs: EXTRAS = docs
+.venv/with-demo .venv/with-test .venv/with-docs: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
