@@ -181,3 +181,47 @@ def test_an_input_that_changed_since_is_not_taken_for_the_runs(star: Path, tmp_p
     starfile.write(blocks, star, overwrite=True)
     with pytest.raises(UserError, match="changed since"):
         export_particles(run, tmp_path / "out", [0])
+
+
+def own_poses(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Give a run poses that its input does not have."""
+    movies, _ = run.movies()
+    rotation = random_rotations(len(movies), torch.Generator().manual_seed(9)).numpy()
+    translation = np.arange(2 * len(movies), dtype=np.float32).reshape(-1, 2)
+    write_poses_star(run.poses_path, movies, rotation, translation)
+    run.update_config(poses={"kind": "refine"})
+    return rotation, translation
+
+
+def check_poses(
+    path: Path, options: ReadingOptions, rows: list[int], own: tuple[np.ndarray, np.ndarray]
+) -> None:
+    again = read_movies(path, options)
+    np.testing.assert_allclose(again.rotation, own[0][rows], atol=1e-5)
+    np.testing.assert_allclose(again.translation_in_angstroms, own[1][rows], atol=1e-4)
+
+
+def test_poses_that_the_run_found_go_into_the_star_file(tmp_path: Path, star: Path) -> None:
+    run = run_of(star, ReadingOptions(), tmp_path / "run")
+    own = own_poses(run)
+    np.testing.assert_allclose(run.movies()[0].rotation, own[0], atol=1e-5)
+    rows = [0, 1, 2, 5]
+    export_particles(run, tmp_path / "out", rows)
+    check_poses(tmp_path / "out" / "particles.star", ReadingOptions(), rows, own)
+
+
+def test_poses_that_the_run_found_go_into_the_cs_file(tmp_path: Path, star: Path) -> None:
+    fields = [("uid", "u8"), ("blob/path", "S20"), ("blob/idx", "u4"), ("blob/psize_A", "f4")]
+    records = np.zeros(6, dtype=[*fields, ("alignments3D/pose", "f4", 3), ("alignments3D/shift", "f4", 2)])
+    records["blob/path"], records["blob/idx"], records["blob/psize_A"] = b"particles.mrcs", range(6), 3.0
+    source, table = tmp_path / "particles.cs", tmp_path / "movies.csv"
+    with source.open("wb") as file:
+        np.save(file, records)
+    table.write_text("image,movie,frame\n" + "".join(f"{i},{i % 2},{i // 2}\n" for i in range(6)))
+    options = ReadingOptions(movie_table=table)
+    run = run_of(source, options, tmp_path / "run")
+    own = own_poses(run)
+    export_particles(run, tmp_path / "out", list(range(6)))
+    shutil.copy(star.parent / "particles.mrcs", tmp_path / "out")
+    check_poses(tmp_path / "out" / "particles.cs", options, list(range(6)), own)
+    assert (np.load(tmp_path / "out" / "particles.cs")["uid"] == records["uid"]).all()

@@ -10,6 +10,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +97,7 @@ def _star(run: Run, source: Path, rows: list[int], latents: pd.DataFrame) -> str
     return document.as_string()
 
 
-def _at_poses_of(run: Run, records: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+def _at_poses_of(run: Run, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """cryoSPARC's records at the poses that the run found."""
     movies = require_poses(run.movies()[0])
     if movies.rotation is None or movies.translation_in_angstroms is None:
