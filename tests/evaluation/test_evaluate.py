@@ -26,32 +26,11 @@ from temporem.simulation.truth import Truth
 MOVIES, FRAMES = 12, 6
 
 
-def write_peptide(path: Path) -> None:
-    """A helix of alanines, twelve residues long."""
-    backbone = {
-        "N": (1.55, -0.35, -0.9),
-        "CA": (2.28, 0.0, 0.0),
-        "C": (1.65, 0.45, 1.1),
-        "O": (2.0, 0.85, 2.2),
-    }
-    lines = []
-    for residue in range(12):
-        for name, (radius, turn, rise) in backbone.items():
-            angle = np.radians(100) * residue + turn
-            x, y, z = radius * np.cos(angle), radius * np.sin(angle), 1.5 * residue + rise
-            lines.append(
-                f"ATOM  {len(lines) + 1:5d}  {name:<3s} ALA A{residue + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
-                f"  1.00 20.00          {name[0]:>2s}"
-            )
-    path.write_text("\n".join([*lines, "END", ""]))
-
-
 @pytest.fixture(scope="module")
-def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def movies(peptide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("peptide")
-    write_peptide(folder / "peptide.pdb")
     options = SimulationOptions(
-        molecule=Torsion(structure=str(folder / "peptide.pdb"), residue=6),
+        molecule=Torsion(structure=str(peptide), residue=6),
         motion=ConstantSpeed(frames_per_pass=float(FRAMES), states=FRAMES),
         movies=MOVIES,
         frames=FRAMES,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from blob_movies import swinging, write_movies
+from shortened import shorten, stop_after
 from torch import Tensor
 
-from temporem.fitting import encoder_start, generator_start, linear, trainer, warm_start
+from temporem.fitting import generator_start, trainer
 from temporem.fitting.generator_start import VolumesFound
-from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.generators import Generator
@@ -61,15 +61,7 @@ def start(options: FittingOptions, found: VolumesFound, before: Generator | None
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "breathing", Breathing)
     monkeypatch.setitem(generator_start.STARTS, "fourier", start)
-    for module, name, value in (
-        (linear, "FIRST_EPOCHS", 2),
-        (linear, "MORE_EPOCHS", 2),
-        (held_out, "FIRST_EPOCHS", 2),
-        (held_out, "TIMED_EPOCHS", 1),
-        (warm_start, "STEPS", 4),
-        (encoder_start, "STEPS", 4),
-    ):
-        monkeypatch.setattr(module, name, value)
+    shorten(monkeypatch)
 
 
 def fit(star: Path, output: Path, resume: bool = False) -> Run:
@@ -77,8 +69,8 @@ def fit(star: Path, output: Path, resume: bool = False) -> Run:
     return reconstruct(star, output, ReadingOptions(), PreprocessingOptions(), options, resume)
 
 
-@pytest.mark.parametrize("stop_after", [0, 1, 2, 3])
-def test_fitted_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int) -> None:
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_fitted_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """24 frames in batches of 40 are a step an epoch; two are the baseline's, two the temporal model's."""
     star = write_movies(tmp_path / "movies", swinging(4, 6), snr=2.0)
     whole = fit(star, tmp_path / "whole")
@@ -86,23 +78,9 @@ def test_fitted_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sto
     assert isinstance(generator, Breathing)
     assert generator.weight.abs().min() > 0
     with monkeypatch.context() as patch:
-        interrupt(patch, stop_after)
+        stop_after(patch, trainer, "elbo", steps)
         with pytest.raises(KeyboardInterrupt):
             fit(star, tmp_path / "run")
     run = fit(star, tmp_path / "run", resume=True)
     assert (run.path / "latents.csv").read_bytes() == (whole.path / "latents.csv").read_bytes()
     assert torch.equal(run.generator().weight, generator.weight)
-
-
-def interrupt(patch: pytest.MonkeyPatch, after: int) -> None:
-    """Stop training at the step after so many."""
-    function, done = trainer.elbo, 0
-
-    def stopping(*arguments: Any) -> Any:
-        nonlocal done
-        if done == after:
-            raise KeyboardInterrupt
-        done += 1
-        return function(*arguments)
-
-    patch.setattr(trainer, "elbo", stopping)

@@ -1,6 +1,5 @@
 """A run stopped anywhere and resumed ends as if it had not been stopped, to the last bit."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,11 @@ import pytest
 import torch
 from blob_movies import swinging, write_movies
 from safetensors.torch import load_file
+from shortened import shorten, stop_after
 
 from temporem.errors import UserError
 from temporem.fitting import encoder_start, linear, trainer, warm_start
 from temporem.fitting import reconstruct as module
-from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -25,18 +24,6 @@ TINY = FittingOptions(latent_dim=2, epochs=6, width=16, layers=1, device="cpu", 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch)
-
-
-def shorten(patch: pytest.MonkeyPatch) -> None:
-    for module_, name, value in (
-        (linear, "FIRST_EPOCHS", 2),
-        (linear, "MORE_EPOCHS", 2),
-        (held_out, "FIRST_EPOCHS", 2),
-        (held_out, "TIMED_EPOCHS", 1),
-        (warm_start, "STEPS", 4),
-        (encoder_start, "STEPS", 4),
-    ):
-        patch.setattr(module_, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +41,6 @@ def whole(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def fit(star: Path, output: Path, resume: bool) -> Run:
     return reconstruct(star, output, ReadingOptions(), PreprocessingOptions(), TINY, resume)
-
-
-def stop_after(
-    patch: pytest.MonkeyPatch,
-    owner: Any,
-    name: str,
-    calls: int,
-    error: type[BaseException] = KeyboardInterrupt,
-) -> None:
-    """Let the function be called so many times, and be interrupted at the next."""
-    function: Callable[..., Any] = getattr(owner, name)
-    done = 0
-
-    def stopping(*arguments: Any, **options: Any) -> Any:
-        nonlocal done
-        if done == calls:
-            raise error
-        done += 1
-        return function(*arguments, **options)
-
-    patch.setattr(owner, name, stopping)
 
 
 def facts(run: Run) -> tuple[str, list[dict[str, Any]]]:
