@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from temporem.evaluation.calibration import latent_coverage, voxel_coverage
+from temporem.evaluation.calibration import voxel_coverage
+from temporem.evaluation.latent_coverage import latent_coverage
 from temporem.evaluation.scoring import scorer_of
 from temporem.files import write_json
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.simulation.truth import Truth
+
+COARSER = (12.0, 20.0)
+"""Resolutions in Å at which voxels are compared, besides that of the halves."""
 
 
 def measure(run: Run, truth: Truth, frames: int, seed: int) -> dict[str, Any]:
@@ -38,8 +42,7 @@ def measure(run: Run, truth: Truth, frames: int, seed: int) -> dict[str, Any]:
         halves = json.loads(path.read_text(encoding="utf-8"))
         resolution = halves["resolution_in_angstroms"]["corrected"]["mean_over_frames"]
         rows = np.linspace(0, len(truth) - 1, min(frames, len(truth))).round().astype(int).tolist()
-        told["resolution_in_angstroms"] = resolution
-        told["voxels"] = voxel_coverage(run, truth, scorer_of(truth), rows, resolution, seed)
+        told["voxels"] = voxel_coverage(run, truth, scorer_of(truth), rows, (resolution, *COARSER), seed)
     return told
 
 
@@ -53,19 +56,16 @@ def main() -> None:
     if len(options.paths) % 2:
         parser.error("give a truth after every run")
     found = []
-    print("| run | states | same, latents as independent | voxels in the molecule | where it moves |")
-    print("|---|---|---|---|---|")
+    print("| run | states | latents as independent | voxels, in the molecule / where it moves | | |")
+    print("|---|---|---|---|---|---|")
     for run, truth in zip(options.paths[::2], options.paths[1::2], strict=True):
         told = measure(Run.open(run), Truth.load(truth), options.frames, options.seed)
         found.append(told)
-        voxels = told.get("voxels", {})
-        of = (
-            told["latents"],
-            told["latents_without_covariance"],
-            voxels.get("molecule"),
-            voxels.get("moving"),
-        )
+        of = [told["latents"], told["latents_without_covariance"]]
         columns = [run.name, *("" if x is None else f"{x['coverage']:.1%}" for x in of)]
+        for at in told.get("voxels", []):
+            each = " / ".join(f"{x['coverage']:.1%}" for x in at.values() if isinstance(x, dict))
+            columns.append(f"{at['resolution_in_angstroms']:.1f} Å: {each}")
         print("|", " | ".join(columns), "|", flush=True)
     if options.output is not None:
         write_json(options.output, found)

@@ -1,13 +1,17 @@
 """Coverage of intervals whose Gaussians are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from temporem.evaluation import calibration
-from temporem.evaluation.calibration import latent_coverage, voxel_coverage
+from temporem.evaluation.calibration import voxel_coverage
+from temporem.evaluation.latent_coverage import latent_coverage
 from temporem.evaluation.scoring import Scorer
+from temporem.reconstruction.run import Run
 
 FRAMES = 4000
 RANDOM = np.random.default_rng(0)
@@ -47,10 +51,10 @@ def test_there_is_nothing_to_ask_of_one_state_or_one_movie() -> None:
     assert latent_coverage(latents(), spread(), STATE, 0 * MOVIE) is None
 
 
-class KnownRun:
+class KnownRun(Run):
     """Volumes off by a noise of deviation 0.3, in a scale and an offset of their own."""
 
-    def volumes(self, rows):
+    def volumes(self, rows, device="cpu"):
         for row in rows:
             generator = torch.Generator().manual_seed(int(row))
             yield row, (truth_of(row) + 0.3 * torch.randn(16, 16, 16, generator=generator)) * 5 + 2
@@ -59,6 +63,7 @@ class KnownRun:
 class KnownTruth:
     box_size, pixel_size_in_angstroms = 16, 3.0
     states = pd.DataFrame({"state": [0.0, 1.0, 2.0]})
+    conformation = np.arange(3)
 
     def volume(self, rows):
         return torch.stack([truth_of(int(row)) for row in rows])
@@ -77,7 +82,7 @@ def test_voxels_are_held_as_often_as_their_deviations_say(
     monkeypatch.setattr(calibration, "voxel_deviations", lambda run, rows, seed: [deviation for _ in rows])
     scorer = Scorer(16, {"whole": None, "molecule": torch.ones(16, 16, 16)})
     # To the box's corners, so that nothing is taken from truth or noise.
-    told = voxel_coverage(KnownRun(), KnownTruth(), scorer, [0, 1, 2], 3.0, 0)
+    told = voxel_coverage(KnownRun(Path("nowhere")), KnownTruth(), scorer, [0, 1, 2], [3.0], 0)[0]
     assert told["molecule"]["coverage"] == pytest.approx(expected, abs=0.02)
     assert told["molecule"]["error"] == pytest.approx(0.3, rel=0.03)
     assert told["molecule"]["sd"] == pytest.approx(sd, rel=0.03)

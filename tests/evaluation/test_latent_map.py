@@ -31,3 +31,9 @@ def test_latents_count_by_their_variance() -> None:
     """A latent that hardly varies, and is not told at all, hardly counts."""
     target = np.column_stack((10 * Z[:, 0], 0.1 * RANDOM.normal(size=120)))
     assert fit_latent_map(Z, target, MOVIE).r_squared == pytest.approx(1.0, abs=1e-3)
+
+
+def test_latents_count_by_their_weight_too() -> None:
+    target = np.column_stack((Z[:, 0], RANDOM.normal(size=120)))
+    even = fit_latent_map(Z, target, MOVIE).r_squared
+    assert fit_latent_map(Z, target, MOVIE, np.array([1.0, 1e-4])).r_squared > 0.99 > even + 0.3

@@ -87,7 +87,7 @@ def evaluate(
             mask: summarise_curves(curves, truth.box_size, truth.pixel_size_in_angstroms)
             for mask, curves in floor.items()
         },
-        **write_latent_figures(output, latents, truth),
+        **write_latent_figures(output, latents, truth, run.covariance()),
     )
 
 

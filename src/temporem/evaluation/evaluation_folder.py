@@ -21,10 +21,12 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.evaluation.latent_agreement import latent_agreement
+from temporem.evaluation.latent_coverage import latent_coverage
 from temporem.evaluation.latent_manifold import latent_manifold, manifold_table
 from temporem.evaluation.over_time import curves_over_time
 from temporem.evaluation.scoring import Scorer, Scores, TrueVolumes
@@ -95,16 +97,25 @@ def write_evaluation(
     return summary
 
 
-def write_latent_figures(folder: Path, latents: pd.DataFrame, truth: Truth) -> dict[str, Any]:
+def write_latent_figures(
+    folder: Path,
+    latents: pd.DataFrame,
+    truth: Truth,
+    covariance: Float[Tensor, "frames latent latent"] | None = None,
+) -> dict[str, Any]:
     """Write `manifold.csv` and return what `write_evaluation` takes besides: how the latents tell the truth.
 
-    `latents` has columns z1 … and a row per image of the truth, in its order.
+    `latents` has columns z1 … and a row per image of the truth, in its order; with their `covariance`, how
+    often their intervals hold it is told too.
     """
     z = latents.filter(regex=r"^z\d+$").to_numpy(np.float64)
     write_table(folder / "manifold.csv", manifold_table(z, truth.states))
     movie, _ = pd.factorize(truth.states["movie"])
+    state = truth.states["state"].to_numpy(np.float64)
+    told = {} if covariance is None else latent_coverage(z, covariance.double().numpy(), state, movie)
     return {
-        "latent_agreement": latent_agreement(z, truth.states["state"].to_numpy(np.float64), movie),
+        "latent_agreement": latent_agreement(z, state, movie),
+        "latent_coverage": told or None,
         "latent_manifold": latent_manifold(z, truth.states),
         "value_unit": truth.unit,
     }

@@ -135,6 +135,7 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
         "pixel_size_in_angstroms": pixel,
         "resolution_in_angstroms": {name: _resolutions(told[name], box, pixel, THRESHOLD) for name in CURVES},
         "at_0.143_in_angstroms": {name: _resolutions(told[name], box, pixel, LENIENT) for name in CURVES},
+        # Each latent counts by how much it moves the volumes.
         "states_told_r_squared": [to_half.r_squared for to_half in maps],
         "degree_of_maps": [to_half.degree for to_half in maps],
         "answers": [half.config.get("answer_of") for half in halves],
@@ -170,7 +171,16 @@ def _map_to(latents: pd.DataFrame, half: Run) -> LatentMap:
         shared[latent_columns(latents)].to_numpy(np.float64),
         own[latent_columns(own)].to_numpy(np.float64),
         movie,
+        _weights(half, own),
     )
+
+
+def _weights(half: Run, own: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """How much each latent of a half moves its volumes: squared change over a unit about the mean state."""
+    mean = torch.from_numpy(own[latent_columns(own)].to_numpy(np.float32).mean(0))
+    steps = 0.5 * torch.eye(len(mean))
+    pairs = zip(half.volumes_at(mean + steps), half.volumes_at(mean - steps), strict=True)
+    return np.array([float((ahead - behind).square().sum()) for ahead, behind in pairs])
 
 
 def _seen_by(latents: pd.DataFrame, own: pd.DataFrame) -> npt.NDArray[np.bool_]:

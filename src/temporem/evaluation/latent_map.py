@@ -26,7 +26,7 @@ class LatentMap:
     degree: int
     r_squared: float
     """Variance of the second run's latents that the map tells, in movies it has not seen; each latent counts
-    by its variance."""
+    by its variance times its weight."""
     model: Any
 
     def __call__(self, z: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -36,17 +36,22 @@ class LatentMap:
 
 
 def fit_latent_map(
-    source: npt.NDArray[np.floating], target: npt.NDArray[np.floating], movie: npt.NDArray[np.integer]
+    source: npt.NDArray[np.floating],
+    target: npt.NDArray[np.floating],
+    movie: npt.NDArray[np.integer],
+    weight: npt.NDArray[np.floating] | None = None,
 ) -> LatentMap:
     """Fit `target` (frames, e) by polynomials of `source` (frames, d), the degree chosen across movies.
 
-    Needs two movies.
+    `weight` (e,) says how much a latent counts in that choice, by default alike. Needs two movies.
     """
+    root = np.ones(target.shape[-1]) if weight is None else np.sqrt(weight)
     splitter = GroupKFold(min(FOLDS, len(np.unique(movie))))
     scores = {}
     for degree in DEGREES:
         foretold = cross_val_predict(_model(degree, len(source)), source, target, groups=movie, cv=splitter)
-        scores[degree] = float(r2_score(target, foretold, multioutput="variance_weighted"))
+        foretold = foretold.reshape(target.shape)
+        scores[degree] = float(r2_score(root * target, root * foretold, multioutput="variance_weighted"))
     best = max(scores, key=lambda degree: scores[degree])
     return LatentMap(best, scores[best], _model(best, len(source)).fit(source, target))
 

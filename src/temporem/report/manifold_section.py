@@ -13,6 +13,13 @@ __all__ = ["manifold_part"]
 def manifold_part(folder: Path, summary: dict[str, Any]) -> str:
     """Sentences from an evaluation's JSON, and the figure where its folder holds `manifold.csv`."""
     parts = [f"<p>{escape(agreement_told(summary['latent_agreement']))}</p>"]
+    coverage = summary.get("latent_coverage")
+    if coverage is not None:
+        told = (
+            "Intervals of 90 %, mapped to the state by other movies, hold it in"
+            f" {coverage['coverage']:.0%} of frames."
+        )
+        parts.append(f"<p>{escape(told)}</p>")
     if (folder / "manifold.csv").exists():
         parts.append(f"<p>{escape(manifold_told(summary['latent_manifold']))}</p>")
         parts.append(inline_svg(manifold_of(folder), "Latents beside the true states and categories"))
