@@ -7,7 +7,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test test-external lint docs clean
 
 demo: .venv/with-demo
-	rm -rf demo
 	$(BIN)/temporem demo --output demo
 
 test: .venv/with-test

@@ -24,8 +24,10 @@ IMAGES = Path(__file__).parent / "images"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--enable-unsafe-swiftshader", "--use-angle=swiftshader", "--hide-scrollbars",
+    # A molecule that plays is drawn again and again.
+    "--force-prefers-reduced-motion",
 )  # fmt: skip
-SIZES = {"light": (1100, 1500), "dark": (1100, 1500), "phone": (390, 844)}
+SIZES = {"light": (1000, 860), "dark": (1000, 860), "phone": (390, 844)}
 """Width and height in CSS pixels."""
 
 
