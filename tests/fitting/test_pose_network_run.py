@@ -1,5 +1,6 @@
 """Runs whose poses a network infers: whole folders, at poses of their own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,20 @@ from blob_movies import swinging, write_movies
 
 from temporem.errors import UserError
 from temporem.fitting.options import FittingOptions, Method
+from temporem.fitting.pose_network import exploring
 from temporem.fitting.reconstruct import reconstruct
+from temporem.fitting.trainer import Trainer
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions, read_movies
 from temporem.reconstruction.run import Run
 
 BOX = 16
+
+
+@pytest.fixture(autouse=True)
+def few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploring, "DRAWS", 20)
+    monkeypatch.setattr(exploring, "ROUNDS", ((2, 2),))
 
 
 def fitted(
@@ -36,7 +45,7 @@ def fitted(
 @pytest.fixture(scope="module")
 def unposed_movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("movies")
-    return write_movies(folder, swinging(8, 6), BOX, snr=10.0, with_poses=False)
+    return write_movies(folder, swinging(8, 5), BOX, snr=10.0, with_poses=False)
 
 
 @pytest.mark.parametrize("method", ["hetem", "tempor"])
@@ -62,7 +71,7 @@ def test_a_run_from_nothing_is_whole_and_at_its_own_poses(
 
 def test_poses_of_the_file_are_passed_over(tmp_path: Path, unposed_movies: Path) -> None:
     """The same images with poses and without give the same run."""
-    posed = write_movies(tmp_path / "posed", swinging(8, 6), BOX, snr=10.0)
+    posed = write_movies(tmp_path / "posed", swinging(8, 5), BOX, snr=10.0)
     assert read_movies(posed).rotation is not None
     found = [
         fitted(tmp_path / name, movies).latents()["z1"]
@@ -74,18 +83,16 @@ def test_poses_of_the_file_are_passed_over(tmp_path: Path, unposed_movies: Path)
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     tmp_path: Path, unposed_movies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fitted(tmp_path / "whole", unposed_movies, epochs=3)
-    monkeypatch.setattr("temporem.fitting.trainer.Trainer._save", _stopping("temporem", at=2))
-    with pytest.raises(KeyboardInterrupt):
-        fitted(tmp_path / "broken", unposed_movies, epochs=3)
-    monkeypatch.undo()
-    resumed = fitted(tmp_path / "broken", unposed_movies, resume=True, epochs=3)
+    whole = fitted(tmp_path / "whole", unposed_movies, epochs=2)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Trainer, "_save", _stopping(at=1))
+        with pytest.raises(KeyboardInterrupt):
+            fitted(tmp_path / "broken", unposed_movies, epochs=2)
+    resumed = fitted(tmp_path / "broken", unposed_movies, resume=True, epochs=2)
     assert resumed.poses_path.read_text() == whole.poses_path.read_text()
 
 
-def _stopping(name: str, at: int):  # type: ignore[no-untyped-def]
-    from temporem.fitting.trainer import Trainer
-
+def _stopping(at: int) -> Callable[[Trainer], None]:
     save = Trainer._save
 
     def stop(trainer: Trainer) -> None:

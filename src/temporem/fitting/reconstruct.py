@@ -67,7 +67,8 @@ def reconstruct(
     if fitting.needs_poses:
         require_poses(given)
     elif fitting.poses == "given":
-        given = without_poses(given)
+        passed_over = given.provenance | {"poses": "passed over, for a network to infer"}
+        given = replace(given, rotation=None, translation_in_angstroms=None, provenance=passed_over)
     asked = asked_of(path, reading, preprocessing) | {"fitting": asdict(fitting)}
     begun: Run | None = None
     if resume:
@@ -119,6 +120,8 @@ def _settle_poses(
     fitting: FittingOptions,
 ) -> tuple[MovieSet, dict[str, Any]]:
     """The movies at the poses to go on with, and what is said of these; a run once begun keeps its own."""
+    if fitting.poses == "given" and not fitting.needs_poses:
+        return without_poses(movies), {"kind": "given"}
     if begun is not None and "poses" in begun.config:
         return (movies if fitting.poses == "given" else begun.movies()[0]), begun.config["poses"]
     return settle_poses(movies, prepared, fitting.poses, stage_seed(fitting.seed, "poses"))
