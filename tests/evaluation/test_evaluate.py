@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,18 @@ def test_pooled_asks_how_the_movies_were_made(run: Run, movies: Path, tmp_path: 
     options = EvaluationOptions(frames=1, references=False, pooled=True)
     with pytest.raises(UserError, match=r"pooled reference needs .*simulation\.json"):
         evaluate(run.__class__.open(tmp_path / "run"), Truth.load(movies), tmp_path / "out", options)
+
+
+def test_a_run_at_the_true_poses_needs_no_alignment(run: Run, movies: Path, tmp_path: Path) -> None:
+    plain = EvaluationOptions(frames=5, references=False)
+    before = evaluate(run, Truth.load(movies), tmp_path / "before", plain)
+    after = evaluate(run, Truth.load(movies), tmp_path / "after", replace(plain, align=True))
+    errors = after["alignment"]["pose_errors"]
+    assert after["alignment"]["mirrored"] is False
+    assert errors["percentile_90_rotation_in_degrees"] < 0.1
+    assert errors["percentile_90_shift_in_angstroms"] < 0.1
+    whole = [
+        x["methods"]["run"]["whole"]["resolution_in_angstroms"]["mean_over_frames"] for x in (before, after)
+    ]
+    assert whole[1] == pytest.approx(whole[0], rel=0.03)
+    assert "alignment" not in before
