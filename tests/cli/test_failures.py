@@ -37,6 +37,15 @@ def test_what_the_system_refuses_without_naming_a_file_can_be_mended_too() -> No
     assert (code, "Too many open files" in sentence) == (2, True)
 
 
+@pytest.mark.parametrize("name", [None, "run/movies.mrcs"])
+def test_a_file_too_large_for_its_disk_is_no_matter_of_permissions(name: str | None) -> None:
+    sentence, code = explain(OSError(errno.EFBIG, "File too large", name))
+    assert code == 2
+    assert "no file so large" in sentence
+    assert "permissions" not in sentence
+    assert name is None or name in sentence
+
+
 def test_a_path_without_permission_is_named() -> None:
     sentence, code = explain(PermissionError(errno.EACCES, "Permission denied", "/elsewhere/run"))
     assert (code, "/elsewhere/run" in sentence) == (2, True)

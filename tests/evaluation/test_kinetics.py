@@ -173,3 +173,5 @@ def test_options_that_make_no_sense_are_a_sentence(tmp_path: Path) -> None:
     run = run_with(jumping_latents(3, 6, 0.1, 0.1, 0.3, seed=0), tmp_path / "run")
     with pytest.raises(UserError, match="states must be at least 1"):
         measure_kinetics(run, tmp_path / "out", KineticsOptions(states=0))
+    with pytest.raises(UserError, match=f"{len(run.latents())} frames do not tell 19 states apart"):
+        measure_kinetics(run, tmp_path / "out", KineticsOptions(states=19))

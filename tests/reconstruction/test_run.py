@@ -159,6 +159,12 @@ def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
         run.mask()
 
 
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"a": 2})
+    with pytest.raises(UserError, match="cuda:97 is not there"):
+        run.generator("cuda:97")
+
+
 @pytest.mark.usefixtures("known_generator")
 def test_volumes_are_masked_and_in_gray_values_and_in_the_order_asked_for(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"a": 4, "b": 6})

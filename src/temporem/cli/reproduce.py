@@ -54,6 +54,5 @@ def reproduce(
     if figure in ("all", "results"):
         print(f"The results are in {write_results(output, docs or output)}")
     if problems:
-        raise UserError(
-            f"{len(problems)} steps failed, and what needs them is left out: {'; '.join(problems)}."
-        )
+        told = "; ".join(problem.rstrip(".") for problem in problems)
+        raise UserError(f"not all could be done, and what needs the rest is left out: {told}.")

@@ -237,10 +237,11 @@ class Run:
         return self.path / "checkpoints"
 
     def generator(self, device: str = "cpu") -> Generator:
-        """The fitted generator."""
+        """The fitted generator; raises UserError where it is damaged, or the device is not there."""
+        from temporem.model.devices import choose_device
         from temporem.model.store import load_generator
 
-        return load_generator(self.model_path, torch.device(device))
+        return load_generator(self.model_path, choose_device(device))
 
     def volumes(
         self, rows: Sequence[int] | npt.NDArray[np.integer], device: str = "cpu"

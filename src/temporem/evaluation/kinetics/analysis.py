@@ -39,7 +39,8 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
       of every state. `representatives.txt`: for each state the image nearest its mean.
     - `rates.csv`, `dwell_times.csv`, `survival.csv`, `implied_timescales.csv`, `number_of_states.csv`.
 
-    Raises UserError where deeptime is missing or the run's movies are fewer than two.
+    Raises UserError where deeptime is missing the run's movies are fewer than two, or its frames
+    fewer than the states.
     """
     options.check()
     markov_tools()
@@ -47,6 +48,9 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
     movies = principal_trajectories(run.latents(), str(config.get("time_unit", "frames")))
     if len(movies.seen) < 2:
         raise UserError(f"the run {run.path} has one movie: kinetics need several.")
+    asked, frames = options.states or options.most_states, int(movies.seen.sum())
+    if asked > frames:
+        raise UserError(f"{frames} frames do not tell {asked} states apart: ask for fewer with --states.")
     if options.states is None:
         states, told = choose_states(movies, options.most_states, options.seed)
         _write_table(output / "number_of_states.csv", [asdict(x) for x in told])
