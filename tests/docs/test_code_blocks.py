@@ -24,6 +24,8 @@ WALKED = sorted({block.page for block in BLOCKS if block.how == "run" and block.
 NOT_WALKED = {
     # Its commands are those of the pages walked, its movies the reader's own.
     "README.md",
+    # Its molecule comes from the network.
+    "motion.md",
     # They say how their figures were made, which took hours.
     "one_moving_density.md",
     "value_of_time.md",
