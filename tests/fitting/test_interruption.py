@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from shortened import shorten, stop_after
 
 from temporem.errors import UserError
-from temporem.fitting import encoder_start, linear, trainer, warm_start
-from temporem.fitting import reconstruct as module
+from temporem.fitting import encoder_start, linear, stages, trainer, warm_start
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -67,11 +66,11 @@ def check_same(run: Run, whole: Run) -> None:
         (Run, "append_metrics", 1),
         (Run, "write_latents", 0),
         (Run, "append_metrics", 3),
-        (module, "_started", 1),
+        (stages, "_started", 1),
         (linear, "fit_subspace", 1),
         (linear, "fit_subspace", 2),
         (warm_start, "start_encoder", 1),
-        (module, "save_checkpoint", 1),
+        (stages, "save_checkpoint", 1),
         (trainer, "elbo", 12),
         (trainer, "elbo", 18),
         (Run, "append_metrics", 6),

@@ -12,7 +12,7 @@ import torch
 from blob_movies import swinging, write_movies
 
 from temporem.errors import UserError
-from temporem.fitting import encoder_start, linear, warm_start
+from temporem.fitting import encoder_start, linear, stages, warm_start
 from temporem.fitting import reconstruct as module
 from temporem.fitting.held_out import subspace as held_out
 from temporem.fitting.options import FittingOptions
@@ -255,7 +255,7 @@ def test_resuming_a_finished_run_changes_nothing(
     fit(star, tmp_path / "run")
     before = contents(tmp_path / "run")
     monkeypatch.setattr("sys.argv", ["temporem", "reconstruct", "--resume"])
-    monkeypatch.setattr(module, "warm_start", None)
+    monkeypatch.setattr(stages, "warm_start", None)
     fit(star, tmp_path / "run", resume=True)
     after = contents(tmp_path / "run")
     assert after.keys() == before.keys()
