@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.evaluation.halves import HalvesOptions, compare_halves, fit_halves, halves_sentence
+from temporem.evaluation.halves import (
+    HalvesOptions,
+    compare_halves,
+    fit_halves,
+    halves_sentence,
+    write_local_resolutions,
+)
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import read_volume, write_volume
 
@@ -105,3 +111,14 @@ def test_a_run_of_few_movies_has_no_halves(known, tmp_path: Path) -> None:
     table[table["movie"].isin(["m0", "m1", "m2"])].to_csv(run.path / "latents.csv", index=False)
     with pytest.raises(UserError, match="fewer than four movies"):
         fit_halves(run, tmp_path / "halves")
+
+
+def test_a_map_of_local_resolution_for_each_frame(known, tmp_path: Path) -> None:
+    run, halves = known
+    paths = write_local_resolutions(run, halves, [5, 2], tmp_path / "out")
+    assert [path.name for path in paths] == ["local_00000_image_000005.mrc", "local_00001_image_000002.mrc"]
+    inside = run.mask() > 0.5
+    for path in paths:
+        found = read_volume(path)
+        assert (found[~inside] == 0).all()
+        assert (found[inside] >= 2 * run.pixel_size_in_angstroms - 1e-3).all()

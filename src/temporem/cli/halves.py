@@ -5,8 +5,15 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from temporem.evaluation.halves import HalvesOptions, compare_halves, fit_halves, halves_sentence
+from temporem.evaluation.halves import (
+    HalvesOptions,
+    compare_halves,
+    fit_halves,
+    halves_sentence,
+    write_local_resolutions,
+)
 from temporem.files import check_folder
+from temporem.reconstruction.export import choose_rows
 from temporem.reconstruction.run import Run
 from temporem.report.halves_section import write_halves_figures
 from temporem.report.report import write_report
@@ -17,6 +24,7 @@ __all__ = ["halves"]
 def halves(
     run: Positional[Annotated[Path, arg(metavar="RUN")]],
     comparison: OmitArgPrefixes[HalvesOptions],
+    movie: str | None = None,
 ) -> None:
     """Fit two halves of a run's movies apart: how far they agree is a resolution without a truth.
 
@@ -28,11 +36,19 @@ def halves(
     Args:
         run: Folder made by `temporem reconstruct`.
         comparison: What is compared.
+        movie: Also write a map of the local resolution for each frame of this movie.
     """
     comparison.check()
     opened, folder = Run.open(run), run / "halves"
     check_folder(folder)
-    summary = compare_halves(opened, fit_halves(opened, folder), folder, comparison)
+    rows = None if movie is None else choose_rows(opened, movie, None)
+    fitted = fit_halves(opened, folder)
+    summary = compare_halves(opened, fitted, folder, comparison)
+    if rows is not None:
+        maps = write_local_resolutions(opened, fitted, rows, folder)
+        print(
+            f"Local resolution is in {maps[0]} and after; colour the volumes by it (ChimeraX: color sample)."
+        )
     write_halves_figures(folder)
     page = write_report(opened)
     print(halves_sentence(summary))

@@ -30,6 +30,7 @@ from temporem.errors import UserError
 from temporem.evaluation.evaluation_folder import write_table
 from temporem.evaluation.fsc import correlate, resolution_at, spectrum
 from temporem.evaluation.latent_map import LatentMap, fit_latent_map
+from temporem.evaluation.local_resolution import local_resolution
 from temporem.evaluation.over_time import curves_over_time
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
 from temporem.files import write_json
@@ -40,7 +41,14 @@ from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import write_volume
 
-__all__ = ["HALVES", "HalvesOptions", "compare_halves", "fit_halves", "halves_sentence"]
+__all__ = [
+    "HALVES",
+    "HalvesOptions",
+    "compare_halves",
+    "fit_halves",
+    "halves_sentence",
+    "write_local_resolutions",
+]
 
 HALVES: tuple[Literal["first", "second"], ...] = ("first", "second")
 THRESHOLD, LENIENT = 0.5, 0.143
@@ -116,8 +124,7 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
     latents = run.latents()
     chosen = np.linspace(0, len(latents) - 1, min(options.frames, len(latents))).round().astype(int)
     shown = latents.iloc[chosen]
-    maps = [_map_to(latents, half) for half in halves]
-    states = [_states(to_half, latents, chosen, half) for to_half, half in zip(maps, halves, strict=True)]
+    maps, states = _states_of_halves(latents, halves, chosen)
     with progress("Comparing the halves", 2 * len(chosen)) as advance:
         told, spread = _correlations(halves, states, run.mask(), advance)
     beneath = _floor(halves, states, run.mask(), told["whole"].mean(0), options.seed)
@@ -145,6 +152,26 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
     return summary
 
 
+def write_local_resolutions(
+    run: Run, halves: tuple[Run, Run], rows: Sequence[int], output: Path
+) -> list[Path]:
+    """Write a map of the local resolution (Å, FSC 0.5 between the halves) for each of these image rows.
+
+    Inside the run's mask; 0 outside. Names sort in the order of the rows.
+    """
+    latents = run.latents()
+    chosen = np.array([np.flatnonzero(latents["image"] == row)[0] for row in rows])
+    _, states = _states_of_halves(latents, halves, chosen)
+    mask, paths = run.mask(), []
+    with progress("Local resolution", len(rows)) as advance:
+        for position, (row, pair) in enumerate(zip(rows, _pairs(halves, states), strict=True)):
+            paths.append(output / f"local_{position:05d}_image_{row:06d}.mrc")
+            found = local_resolution(*pair, mask, run.pixel_size_in_angstroms, THRESHOLD)
+            write_volume(paths[-1], found, run.pixel_size_in_angstroms)
+            advance(1, "")
+    return paths
+
+
 def halves_sentence(summary: dict[str, Any]) -> str:
     """What the halves say, for people."""
     (volume, motion), (lenient, of_motion) = (
@@ -158,6 +185,14 @@ def halves_sentence(summary: dict[str, Any]) -> str:
     if len(set(summary["answers"])) > 1:
         told += f" One half chose {summary['answers'][0]} volumes and the other {summary['answers'][1]} ones."
     return told
+
+
+def _states_of_halves(
+    latents: pd.DataFrame, halves: Sequence[Run], chosen: npt.NDArray[np.integer]
+) -> tuple[list[LatentMap], list[Float[Tensor, "frames _"]]]:
+    """Of the rows chosen from the run's latents: the states in each half, and the maps to them."""
+    maps = [_map_to(latents, half) for half in halves]
+    return maps, [_states(to_half, latents, chosen, half) for to_half, half in zip(maps, halves, strict=True)]
 
 
 def _map_to(latents: pd.DataFrame, half: Run) -> LatentMap:
