@@ -68,7 +68,7 @@ def test_correlations_are_those_of_signal_and_noise(known, tmp_path: Path) -> No
     fsc = pd.read_csv(tmp_path / "out" / "fsc.csv").set_index(["curve", "shell"])["fsc"]
     shells = slice(4, BOX // 2)
     # Signal 1 + z², noise 0.25 in each half; the volumes' differences from their mean have no noise at all.
-    shown = Z[np.linspace(0, len(Z) - 1, 30).round().astype(int)]
+    shown = Z[pd.read_csv(tmp_path / "out" / "frames.csv")["image"]]
     expected = np.mean((1 + shown**2) / (1 + shown**2 + NOISE_SD**2))
     assert fsc["whole"][shells].mean() == pytest.approx(expected, abs=0.02)
     assert fsc["motion"][shells].min() > 0.999

@@ -64,9 +64,9 @@ class HalvesOptions:
     """What is compared."""
 
     frames: int = 200
-    """Compare the halves at the states of this many frames, evenly chosen."""
+    """Compare the halves at the states of this many frames, drawn at random."""
     seed: int = 0
-    """Of the random phases behind the floor."""
+    """Of the frames drawn, and of the random phases behind the floor."""
 
     def check(self) -> None:
         """Raise UserError for a number that makes no sense."""
@@ -122,7 +122,9 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
     """
     options.check()
     latents = run.latents()
-    chosen = np.linspace(0, len(latents) - 1, min(options.frames, len(latents))).round().astype(int)
+    # At random: evenly spaced ones may be of some frame indices only.
+    random = np.random.default_rng(options.seed)
+    chosen = np.sort(random.choice(len(latents), min(options.frames, len(latents)), replace=False))
     shown = latents.iloc[chosen]
     maps, states = _states_of_halves(latents, halves, chosen)
     with progress("Comparing the halves", 2 * len(chosen)) as advance:
