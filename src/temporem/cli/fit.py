@@ -11,6 +11,7 @@ from temporem.files import check_folder
 from temporem.reconstruction.export import choose_rows
 from temporem.reconstruction.motion import morph
 from temporem.reconstruction.run import Run
+from temporem.simulation.trajectories import write_dcd
 
 __all__ = ["fit"]
 
@@ -47,7 +48,9 @@ def fit(
     )
     if found.astray:
         print(f"{found.astray} atoms have no place in the density that moves: they follow what is near them.")
-    print(f"Bonds change by {found.bonds_changed_in_angstroms:.2f} Å rms over {found.frames} frames.")
+    print(f"Bonds change by {found.bonds_changed_in_angstroms:.2f} Å rms over {len(found.positions)} frames.")
     print(f"The models are in {output / 'morph.cif'}")
-    if importlib.util.find_spec("MDAnalysis") is None:
+    if importlib.util.find_spec("MDAnalysis") is not None:
+        write_dcd(output / "morph.dcd", found.positions.numpy())
+    else:
         print("For a DCD trajectory too, install MDAnalysis: pip install 'temporem[trajectories]'")

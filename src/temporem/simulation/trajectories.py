@@ -11,10 +11,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from temporem.errors import UserError
+from temporem.files import replacing
 from temporem.simulation.routes import TrajectoryRoute
 from temporem.simulation.structures import Structure, superposed
 
-__all__ = ["contact_b_factors", "read_trajectory"]
+__all__ = ["contact_b_factors", "read_trajectory", "write_dcd"]
 
 MASS_TOLERANCE_IN_DALTONS = 0.6
 HEAVIEST_ELEMENT = 54
@@ -71,6 +72,22 @@ def contact_b_factors(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.flo
     contacts = cKDTree(positions).query_ball_point(positions, CONTACT_IN_ANGSTROMS, return_length=True)
     b_factors = 1 / contacts
     return np.asarray(b_factors * MEAN_B_FACTOR_IN_SQUARE_ANGSTROMS / b_factors.mean(), np.float32)
+
+
+def write_dcd(path: Path, positions: npt.NDArray[np.float32]) -> None:
+    """Write positions (frames, atoms, 3) in Å as a DCD trajectory, without a cell, atomically.
+
+    Raises UserError where MDAnalysis is not installed.
+    """
+    _mdanalysis()
+    from MDAnalysis.lib.formats.libdcd import DCDFile
+
+    with replacing(path) as temporary, DCDFile(str(temporary), "w") as file:
+        frames, atoms, _ = positions.shape
+        remarks = f"temporem: {frames} states"
+        file.write_header(remarks, atoms, istart=0, nsavc=1, delta=1.0, is_periodic=0)
+        for frame in positions:
+            file.write(frame, box=np.zeros(6))
 
 
 def _mdanalysis() -> Any:

@@ -1,6 +1,5 @@
 """An atomic model carried along a run's motion."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from temporem.errors import UserError
-from temporem.files import replacing, write_text
+from temporem.files import write_text
 from temporem.physics.points import point_volume
 from temporem.progress import progress
 from temporem.reconstruction.motion.field import MotionField, open_motion, states_of
@@ -32,7 +31,7 @@ _ASTRAY_IN_ANGSTROMS = 0.5
 """Of atoms whose place in the canonical density is not found."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MorphFit:
     """How a model came to lie in a run's volumes."""
 
@@ -46,7 +45,8 @@ class MorphFit:
     """Rms over bonds, atoms and states: a motion that keeps the chemistry changes none by much."""
     astray: int
     """Atoms that the motion could not be undone for: they are carried from the nearest place found."""
-    frames: int
+    positions: Float[Tensor, "frames atoms 3"]
+    """Of the atoms in each frame, in Å, in the frame of the maps."""
 
 
 def morph(run: Run, model: Path, output: Path, rows: Sequence[int]) -> MorphFit:
@@ -54,8 +54,8 @@ def morph(run: Run, model: Path, output: Path, rows: Sequence[int]) -> MorphFit:
 
     The model must lie in the frame of the run's maps (`temporem volumes`), roughly in place. It is docked
     as a rigid body into the volume, among some of the run's, that it resembles most; then each atom follows
-    the density around it. Waters are left out. Writes `morph.cif`, a model for each row, `topology.pdb`, and
-    `morph.dcd` where MDAnalysis is installed.
+    the density around it. Waters are left out. Writes `morph.cif`, a model for each row, and
+    `topology.pdb`, the first of them.
 
     Raises UserError for an unreadable model, one that lies outside the maps, and a run whose generator does
     not move one density.
@@ -90,7 +90,7 @@ def morph(run: Run, model: Path, output: Path, rows: Sequence[int]) -> MorphFit:
         float((docked - positions).square().sum(-1).mean().sqrt()),
         _bonds_changed(docked, carried),
         int((error > _ASTRAY_IN_ANGSTROMS).sum()),
-        len(rows),
+        carried,
     )
 
 
@@ -198,20 +198,3 @@ def _write(structure: gemmi.Structure, carried: Float[Tensor, "frames atoms 3"],
     topology.name = structure.name
     topology.add_model(series[0])
     write_text(output / "topology.pdb", topology.make_pdb_string())
-    _write_dcd(carried, output / "morph.dcd")
-
-
-def _write_dcd(carried: Float[Tensor, "frames atoms 3"], path: Path) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from MDAnalysis.lib.formats.libdcd import DCDFile
-    except ImportError:
-        return
-    with replacing(path) as temporary, DCDFile(str(temporary), "w") as file:
-        count = carried.shape[1]
-        file.write_header(
-            f"temporem: {len(carried)} states", count, istart=0, nsavc=1, delta=1.0, is_periodic=0
-        )
-        for positions in carried.numpy().astype(np.float32):
-            file.write(positions, box=np.zeros(6))
