@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from blob_movies import silent
-from torch import Tensor, nn
+from torch import Tensor
 
 from temporem.cli.main import main
 from temporem.fitting.applying import infer_states
 from temporem.fitting.frames import FrameStore
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
+from temporem.model.deformation_field import DeformationField
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames
 from temporem.physics.lattice import half_disc
@@ -22,8 +23,11 @@ BOX, PIXEL, MOVIES, FRAMES = 32, 4.0, 8, 10
 GAIN = 3.0
 
 
-class Hinge(nn.Module):
+class Hinge(DeformationField):
     """What lies at x > 6 Å turns about the z axis by half the state, in radians."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 2, 2, torch.Generator())
 
     def shapes(self, position: Tensor) -> Tensor:
         x, y, o = position[:, 0], position[:, 1], torch.zeros_like(position[:, 0])
@@ -34,16 +38,13 @@ class Hinge(nn.Module):
         angle = z[:, 0] / 2
         return torch.stack((angle.sin(), angle.cos() - 1), -1)
 
-    def forward(self, position: Tensor, z: Tensor) -> Tensor:
-        return torch.einsum("pdb,sb->spd", self.shapes(position), self.amounts(z))
-
 
 def hinged() -> DeformableGenerator:
     random = torch.Generator().manual_seed(0)
     points = torch.randn(400, 3, generator=random) * 2.2
     points[:, 0] += torch.where(torch.arange(400) < 250, -4.0, 6.0)
     generator = DeformableGenerator(DeformableGeneratorConfig(BOX, 1, PIXEL), random)
-    generator.field = Hinge()  # type: ignore[assignment]
+    generator.field = Hinge()
     generator.place(points, 1.0)
     generator.amplitude = torch.full((400,), 1.0)
     return generator

@@ -69,11 +69,11 @@ def knowing(candidates: PoseCandidates) -> Callable[[FrameBatch, HalfDisc], Pose
     return lambda frames, lattice: candidates
 
 
-def test_poses_inferred_for_sure_are_poses_known() -> None:
+def test_poses_inferred_for_sure_are_poses_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The likelihood of frames as they are, at a pose, is that of frames centred and turned by it."""
     posed, rotation, shift = posed_store()
     model, store = true_model(posed), unposed(posed)
-    model.pose_candidates = knowing(candidates_at(rotation, shift, 1e-6))  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "pose_candidates", knowing(candidates_at(rotation, shift, 1e-6)))
     (batch,) = posed.epoch(1000)
     noise = torch.zeros((*batch.mask.shape, 1))
     chosen = torch.arange(0, len(posed.lattice), 2)
@@ -93,11 +93,11 @@ def test_poses_inferred_for_sure_are_poses_known() -> None:
     assert float(found.log_likelihood) == pytest.approx(float(known.log_likelihood), rel=1e-3)
 
 
-def test_the_bound_counts_the_divergence_of_poses_and_of_states() -> None:
+def test_the_bound_counts_the_divergence_of_poses_and_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
     posed, rotation, shift = posed_store()
     model, store = true_model(posed), unposed(posed)
     poses = candidates_at(rotation, shift, 0.05)
-    model.pose_candidates = knowing(poses)  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "pose_candidates", knowing(poses))
     (batch,) = store.epoch(1000)
     noise, pose_noise = torch.randn((*batch.mask.shape, 1)), torch.randn(COUNT, 5, generator=seeded())
     chosen = torch.arange(len(store.lattice))
@@ -188,7 +188,7 @@ def test_dreams_are_frames_of_the_volume_at_the_poses_asked_for(monkeypatch: pyt
         return look(frames, lattice)
 
     monkeypatch.setattr(dreaming, "log_mixture", asking)
-    model.pose_candidates = showing  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "pose_candidates", showing)
     loss = dream(model, grid, transfer, posed.lattice, 0.8, seeded())
     assert loss.requires_grad
     (rotation, shift), frames = asked[0], shown[0]
@@ -200,10 +200,10 @@ def test_dreams_are_frames_of_the_volume_at_the_poses_asked_for(monkeypatch: pyt
     assert float(shift.std()) == pytest.approx(1, abs=0.1)
 
 
-def test_of_its_candidates_each_frame_settles_on_the_right_one() -> None:
+def test_of_its_candidates_each_frame_settles_on_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     posed, rotation, shift = posed_store()
     model = true_model(posed)
-    model.pose_candidates = knowing(candidates_at(rotation, shift, 0.02))  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "pose_candidates", knowing(candidates_at(rotation, shift, 0.02)))
     found = settle(model, unposed(posed), torch.zeros(COUNT, 1))
     assert torch.equal(found.rotation, rotation)
     assert torch.equal(found.translation_in_pixels, shift)

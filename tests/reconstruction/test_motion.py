@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 from run_folders import movies
-from torch import Tensor, nn
+from torch import Tensor
 
 from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
+from temporem.model.deformation_field import DeformationField
 from temporem.reconstruction.motion import morph, open_motion, rigid_segments, write_motion
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import read_volume
@@ -23,8 +24,11 @@ CENTRE = BOX // 2 * PIXEL
 ANGLES = torch.linspace(-0.5, 0.7, 9)
 
 
-class Hinge(nn.Module):
+class Hinge(DeformationField):
     """What lies at x > 6 Å turns about the z axis by the state, in radians; the rest is still."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 2, 2, torch.Generator())
 
     def forward(self, position: Tensor, z: Tensor) -> Tensor:
         turned = position[None] @ turns(z[:, 0]).mT - position
@@ -52,7 +56,7 @@ def molecule() -> Tensor:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     config = DeformableGeneratorConfig(BOX, 1, PIXEL)
     generator = DeformableGenerator(config, torch.Generator().manual_seed(0))
-    generator.field = Hinge()  # type: ignore[assignment]
+    generator.field = Hinge()
     generator.place(molecule() / PIXEL, 1.0)
     generator.amplitude = torch.ones(500)
     monkeypatch.setattr(Run, "generator", lambda run, device="cpu": generator)
