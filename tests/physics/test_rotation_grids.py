@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from temporem.physics.rotation_grids import angular_spacing, rotation_count, rotation_grid
+from temporem.physics.rotation_grids import angular_spacing, rotation_grid
 from temporem.physics.rotations import angular_distance, random_rotations
 
 
@@ -29,10 +29,6 @@ def test_every_orientation_is_near_a_grid_point_and_none_is_crowded() -> None:
 
 def distances(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return torch.stack([angular_distance(one.expand_as(others), others) for one in some])
-
-
-def test_spacing_and_count_are_inverse() -> None:
-    assert rotation_count(angular_spacing(4608)) == 4608
 
 
 def test_no_grid_is_empty() -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["angular_spacing", "rotation_count", "rotation_grid"]
+__all__ = ["angular_spacing", "rotation_grid"]
 
 _PHI = math.sqrt(2.0)
 _PSI = 1.533751168755204288118041
@@ -32,8 +32,3 @@ def rotation_grid(count: int) -> Float[Tensor, "count 3 3"]:
 def angular_spacing(count: int) -> float:
     """Edge in radians of the cube that each of `count` rotations has to itself: SO(3) has volume 8π²."""
     return float((8 * math.pi**2 / count) ** (1 / 3))
-
-
-def rotation_count(spacing: float) -> int:
-    """How many rotations have that `angular_spacing`, in radians."""
-    return max(1, round(8 * math.pi**2 / spacing**3))

@@ -15,7 +15,6 @@ from temporem.physics.volumes import PADDING, slicing_grid
 
 __all__ = [
     "foretell_coefficients",
-    "foretell_frames",
     "gain_at",
     "only_known",
     "score_volumes",
@@ -23,8 +22,6 @@ __all__ = [
 ]
 
 FRAMES_AT_ONCE = 200
-TURNS = 5
-"""A movie's frames are left out in so many turns, every fifth at a time: neighbours always stay."""
 
 
 def still_slices(
@@ -86,21 +83,6 @@ def score_volumes(
 def only_known(frames: FrameBatch, known: Bool[Tensor, "frames #coefficients"]) -> FrameBatch:
     """Frames that tell nothing but the known coefficients: the others are zero, and so is their transfer."""
     return FrameBatch(frames.coefficients * known, frames.transfer * known, frames.rotation)
-
-
-@torch.no_grad()
-def foretell_frames(
-    model: DynamicalModel, store: FrameStore, batch: MovieBatch, still: Float[Tensor, "n n n"]
-) -> Float[Tensor, " frames"]:
-    """Gain of each frame at the state that an encoder with time infers from the other frames of its movie."""
-    frames = store.frames(batch.rows)
-    place = batch.mask.cumsum(-1)[batch.mask] % TURNS
-    z = torch.zeros(len(place), model.generator.latent_dim, device=store.device)
-    for turn in range(TURNS):
-        left_out = place == turn
-        others = only_known(frames, ~left_out[:, None])
-        z[left_out] = _states(model, others, batch, store.lattice)[left_out]
-    return gain_at(model.generator, frames, z, still, store.lattice)
 
 
 @torch.no_grad()
