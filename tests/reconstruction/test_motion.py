@@ -164,6 +164,19 @@ def test_the_trajectory_is_of_the_models(run: Run, tmp_path: Path) -> None:
     assert gemmi.read_structure(str(out / "topology.pdb"))[0].count_atom_sites() == 500
 
 
+@pytest.mark.parametrize("verb", ["motion", "fit"])
+def test_an_image_that_is_not_there_is_refused_before_anything_is_written(
+    verb: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(tmp_path / "model.pdb", molecule() + CENTRE)
+    (tmp_path / "rows.txt").write_text("3\n99\n")
+    model = [str(tmp_path / "model.pdb")] if verb == "fit" else []
+    rows = ["--index-file", str(tmp_path / "rows.txt")]
+    assert main([verb, str(run.path), *model, "-o", str(tmp_path / "out"), *rows]) == 2
+    assert "has no image 99" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))
+
+
 def test_a_model_elsewhere_is_refused(run: Run, tmp_path: Path) -> None:
     write_model(tmp_path / "model.pdb", molecule() - 100)
     with pytest.raises(UserError, match="lies outside the maps"):

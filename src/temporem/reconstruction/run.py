@@ -251,6 +251,11 @@ class Run:
 
         Raises UserError for rows that the run does not have.
         """
+        rows = [int(row) for row in rows]
+        return zip(rows, self.volumes_at(self.states(rows), device), strict=True)
+
+    def states(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Float[Tensor, "rows latent"]:
+        """Latent states of these image rows; raises UserError for rows that the run does not have."""
         latents = self.latents().set_index("image")
         rows = [int(row) for row in rows]
         for row in rows:
@@ -259,8 +264,7 @@ class Run:
                     f"the run {self.path} has no image {row}: its rows go from {latents.index.min()} to "
                     f"{latents.index.max()}."
                 )
-        z = torch.from_numpy(latents.loc[rows, latent_columns(latents)].to_numpy(np.float32, copy=True))
-        return zip(rows, self.volumes_at(z, device), strict=True)
+        return torch.from_numpy(latents.loc[rows, latent_columns(latents)].to_numpy(np.float32, copy=True))
 
     def volumes_at(
         self, z: Float[Tensor, "points latent"], device: str = "cpu"

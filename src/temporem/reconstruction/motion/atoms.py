@@ -15,7 +15,7 @@ from temporem.errors import UserError
 from temporem.files import write_text
 from temporem.physics.points import point_volume
 from temporem.progress import progress
-from temporem.reconstruction.motion.field import MotionField, open_motion, states_of
+from temporem.reconstruction.motion.field import MotionField, open_motion
 from temporem.reconstruction.run import Run
 
 __all__ = ["MorphFit", "morph"]
@@ -61,6 +61,7 @@ def morph(run: Run, model: Path, output: Path, rows: Sequence[int]) -> MorphFit:
     not move one density.
     """
     field = open_motion(run)
+    states = run.states(rows)
     structure = _read(model)
     atoms = [atom for chain in structure[0] for residue in chain for atom in residue]
     positions = torch.tensor([atom.pos.tolist() for atom in atoms], dtype=torch.float32)
@@ -75,12 +76,12 @@ def morph(run: Run, model: Path, output: Path, rows: Sequence[int]) -> MorphFit:
     mass = torch.tensor([float(atom.element.atomic_number) * atom.occ for atom in atoms])
     image, volume = _most_alike(run, field, positions, mass, candidates)
     docked = _dock(field, volume, positions, mass)
-    canonical, error = field.canonical(docked, states_of(run, [image])[0])
+    canonical, error = field.canonical(docked, run.states([image])[0])
     output.mkdir(parents=True, exist_ok=True)
     with progress("Carrying atoms", len(rows)) as advance:
         frames = []
-        for row in rows:
-            frames.append(field.carried(canonical, states_of(run, [row]))[0])
+        for state in states:
+            frames.append(field.carried(canonical, state[None])[0])
             advance(1, "")
     carried = torch.stack(frames)
     _write(structure, carried, output)

@@ -15,7 +15,7 @@ from torch import Tensor
 from temporem.files import replacing, write_text
 from temporem.progress import progress
 from temporem.reconstruction.contour import contour_level
-from temporem.reconstruction.motion.field import MotionField, open_motion, states_of
+from temporem.reconstruction.motion.field import MotionField, open_motion
 from temporem.reconstruction.motion.segments import Segments, rigid_segments
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import write_volume
@@ -54,15 +54,16 @@ def write_motion(run: Run, output: Path, rows: Sequence[int], count: int | None,
     - `parts.csv`: in each image, each part's turn against the first part (degrees) and its centre's shift in
       the box (Å).
 
-    Raises UserError where the run's generator does not move one density.
+    Raises UserError for rows that the run does not have, and where its generator does not move one density.
     """
     field = open_motion(run)
+    asked = run.states(rows)
     latents = run.latents()
     every = latents["image"].to_numpy()
     sampled = every[np.linspace(0, len(every) - 1, min(STATES, len(every))).round().astype(int)]
     reference_image = _middle(run, every)
-    reference = field.carried(field.points, states_of(run, [reference_image]))[0]
-    position = field.carried(field.points, states_of(run, [int(row) for row in sampled]))
+    reference = field.carried(field.points, run.states([reference_image]))[0]
+    position = field.carried(field.points, run.states(sampled))
     squared = (position - position.mean(0)).square().sum(-1).mean(0)
     amplitude = squared.sqrt()
     segments = rigid_segments(reference, position, field.weight, count, seed)
@@ -77,7 +78,7 @@ def write_motion(run: Run, output: Path, rows: Sequence[int], count: int | None,
     displacements, table = [], []
     with progress("Writing displacements", len(rows)) as advance:
         for order, row in enumerate(rows):
-            here = field.carried(field.points, states_of(run, [row]))[0]
+            here = field.carried(field.points, asked[order : order + 1])[0]
             displacements.append((here - reference).numpy())
             name = f"arrows_{order:05d}_image_{row:06d}.bild"
             write_text(output / name, bild(reference[shown], here[shown]))
@@ -118,7 +119,7 @@ def bild(start: Float[Tensor, "points 3"], end: Float[Tensor, "points 3"]) -> st
 
 
 def _middle(run: Run, every: "np.typing.NDArray[np.integer]") -> int:
-    z = states_of(run, [int(row) for row in every])
+    z = run.states(every)
     scaled = (z - z.median(0).values) / z.std(0).clamp(min=1e-6)
     return int(every[int(scaled.square().sum(-1).argmin())])
 

@@ -1,16 +1,13 @@
 """The displacement field of a run, in the frame of its maps: x, y, z in Å from the first voxel's centre."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.model.deformable_generator import DeformableGenerator
-from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 
 __all__ = ["MotionField", "open_motion"]
@@ -78,9 +75,3 @@ def open_motion(run: Run, device: str = "cpu") -> MotionField:
     pixel, half = generator.config.pixel_size_in_angstroms, generator.box_size // 2
     points = (generator.points[dense] + half) * pixel
     return MotionField(generator, points, generator.amplitude[dense])
-
-
-def states_of(run: Run, rows: Sequence[int]) -> Float[Tensor, "rows latent"]:
-    """Latent states of these image rows."""
-    latents = run.latents().set_index("image")
-    return torch.from_numpy(latents.loc[list(rows), latent_columns(latents)].to_numpy(np.float32, copy=True))
