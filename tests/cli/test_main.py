@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import time
 import types
 
 import pytest
@@ -87,3 +88,23 @@ def test_the_module_runs_as_a_program() -> None:
         [sys.executable, "-m", "temporem", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("temporem ")
+
+
+def test_ctrl_c_that_falls_into_a_finaliser_still_stops_the_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class File:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def info() -> None:
+        opened = File()
+        del opened
+        for _ in range(100):
+            time.sleep(0.1)
+
+    module = types.ModuleType("temporem.cli.info")
+    module.__dict__["info"] = info
+    monkeypatch.setitem(sys.modules, "temporem.cli.info", module)
+    assert main(["info"]) == 130
+    assert "Stopped" in capfd.readouterr().err

@@ -36,6 +36,17 @@ def test_glob_with_poses_elsewhere(tmp_path):
     assert_same(read_movies(folder / "*.mrcs", options), movies)
 
 
+def test_a_stack_that_the_table_names_and_the_folder_lacks_is_said(tmp_path):
+    movies = make_movies(tmp_path)
+    folder = write_as_folder(tmp_path, movies)
+    gone, *kept = sorted(folder.glob("*.mrcs"))
+    gone.unlink()
+    found = read_movies(folder)
+    assert len(found.movie_ids) == len(kept)
+    assert gone.name in found.provenance["stacks not here"]
+    assert "1 of which" in found.provenance["stacks not here"]
+
+
 @pytest.mark.parametrize("suffix", ["star", "csv"])
 def test_folder_with_star_and_poses_in_row_order(tmp_path, suffix):
     movies = make_movies(tmp_path)

@@ -1,8 +1,11 @@
 """`temporem VERB …`: choose the verb, run it, and end every failure in one sentence."""
 
+import _thread
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -29,6 +32,9 @@ VERBS = {
 }
 
 
+AFTER_FINALISER_IN_SECONDS = 0.05
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `arguments` default to those of the process.
 
@@ -36,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        with _no_interrupt_lost():
+            return _dispatch(words)
     except SystemExit as exit_:
         # The parser leaves this way, after printing its help or what it could not parse.
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else MENDABLE
@@ -48,6 +55,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sentence, code = explain(error)
         print(f"temporem: {sentence}", file=sys.stderr)
         return code
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Send Ctrl-C again where it fell into a finaliser, such as a file's, out of which nothing is raised."""
+    before = sys.unraisablehook
+
+    def hook(fallen: "sys.UnraisableHookArgs") -> None:
+        if issubclass(fallen.exc_type, KeyboardInterrupt):
+            threading.Timer(AFTER_FINALISER_IN_SECONDS, _thread.interrupt_main).start()
+        else:
+            before(fallen)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _dispatch(words: list[str]) -> int:

@@ -7,7 +7,7 @@ from temporem.movies.images import StackImages
 from temporem.movies.relion import IMAGE_NAME, split_image_name
 from temporem.movies.table import Table
 
-__all__ = ["match_rows"]
+__all__ = ["match_rows", "stacks_passed_over"]
 
 
 def match_rows(table: Table, images: StackImages) -> Table:
@@ -53,6 +53,15 @@ def match_rows(table: Table, images: StackImages) -> Table:
             f"{table.source} has no row for image {missing} ({rows.count(-1)} of {len(rows)} are missing)."
         )
     return Table(table.source, {name: [values[i] for i in rows] for name, values in table.columns.items()})
+
+
+def stacks_passed_over(table: Table, images: StackImages) -> list[str]:
+    """Names of the stacks that a table has rows for and the images do not hold, each once."""
+    if IMAGE_NAME not in table:
+        return []
+    held = {stack.path.name for stack in images.stacks}
+    named = dict.fromkeys(split_image_name(name, table.source)[1] for name in table.text(IMAGE_NAME))
+    return [path for path in named if Path(path).name not in held]
 
 
 def _which(path: Path, candidates: list[int], images: StackImages) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from temporem.errors import UserError
 from temporem.movies.images import STACK_SUFFIXES, StackImages, open_stack
-from temporem.movies.matching import match_rows
+from temporem.movies.matching import match_rows, stacks_passed_over
 from temporem.movies.movie_columns import (
     FRAME_COLUMN,
     TIME_COLUMN,
@@ -31,6 +31,8 @@ from temporem.movies.star import TABLE_SUFFIXES, read_table
 from temporem.movies.table import Table
 
 __all__ = ["is_glob", "read_stacks"]
+
+NAMES_SHOWN = 3
 
 
 def is_glob(path: Path) -> bool:
@@ -63,7 +65,7 @@ def read_stacks(path: Path, options: ReadingOptions) -> Source:
         poses=lambda pixel_size: relion_poses(table, pixel_size),
         contrast_transfer=relion_ctf(table),
         dose=relion_dose(table),
-        notes=relion_notes(table),
+        notes=relion_notes(table) | _passed_over(unordered, images),
     )
 
 
@@ -103,6 +105,15 @@ def _table(paths: list[Path], options: ReadingOptions) -> Table | None:
 def _header_is_relion(path: Path) -> bool:
     with path.open("rb") as file:
         return b"rln" in file.readline()
+
+
+def _passed_over(table: Table, images: StackImages) -> dict[str, str]:
+    """Says which stacks the table speaks of and the folder lacks: left out on purpose, or lost."""
+    missing = stacks_passed_over(table, images)
+    if not missing:
+        return {}
+    shown = ", ".join(missing[:NAMES_SHOWN]) + (", …" if len(missing) > NAMES_SHOWN else "")
+    return {"stacks not here": f"{len(missing)} of which {table.source} has rows, left out: {shown}"}
 
 
 def _refuse_to_merge(table: Table, images: StackImages) -> None:
