@@ -40,7 +40,10 @@ def measure(run: Run, truth: Truth, frames: int, seed: int) -> dict[str, Any]:
     path = run.path / "halves" / "halves.json"
     if path.exists():
         halves = json.loads(path.read_text(encoding="utf-8"))
-        resolution = halves["resolution_in_angstroms"]["corrected"]["mean_over_frames"]
+        box = halves["box_size"]
+        # The soft edge of the filter must end before Nyquist, beyond which a run has nothing.
+        finest = box * halves["pixel_size_in_angstroms"] / (box // 2 - 1)
+        resolution = max(finest, halves["resolution_in_angstroms"]["corrected"]["mean_over_frames"])
         rows = np.linspace(0, len(truth) - 1, min(frames, len(truth))).round().astype(int).tolist()
         told["voxels"] = voxel_coverage(run, truth, scorer_of(truth), rows, (resolution, *COARSER), seed)
     return told

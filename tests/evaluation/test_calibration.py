@@ -79,7 +79,9 @@ def test_voxels_are_held_as_often_as_their_deviations_say(
     sd: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deviation = torch.full((16, 16, 16), 5 * sd)
-    monkeypatch.setattr(calibration, "voxel_deviations", lambda run, rows, seed: [deviation for _ in rows])
+    monkeypatch.setattr(
+        calibration, "voxel_deviations", lambda run, rows, resolution, seed: [deviation for _ in rows]
+    )
     scorer = Scorer(16, {"whole": None, "molecule": torch.ones(16, 16, 16)})
     # To the box's corners, so that nothing is taken from truth or noise.
     told = voxel_coverage(KnownRun(Path("nowhere")), KnownTruth(), scorer, [0, 1, 2], [3.0], 0)[0]

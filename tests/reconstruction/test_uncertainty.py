@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from run_folders import BOX, make_run, movies
@@ -12,7 +13,7 @@ from torch import Tensor
 from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.reconstruction.run import Run
-from temporem.reconstruction.uncertainty import drawn_states, fit_deviation, voxel_deviations
+from temporem.reconstruction.uncertainty import drawn_states, fit_error, voxel_deviations
 from temporem.reconstruction.volume_file import read_volume, write_volume
 
 COVARIANCE = torch.tensor([[0.04, -0.05], [-0.05, 0.09]])
@@ -51,12 +52,56 @@ def test_a_voxels_deviation_takes_the_covariance_in(run: Plane) -> None:
     np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
-def test_the_error_of_the_fit_joins_as_independent(run: Plane) -> None:
+def write_halves(run: Run, spread: float, correlation: Tensor) -> None:
+    """What `temporem halves` leaves: an even spread, and a curve from shell 1."""
+    write_volume(run.path / "halves" / "spread.mrc", torch.full((2 * len(correlation),) * 3, spread), 3.0)
+    curves = [pd.DataFrame({"curve": name, "fsc": correlation}) for name in ("corrected", "floor")]
+    pd.concat(curves).to_csv(run.path / "halves" / "fsc.csv", index=False)
+
+
+def test_the_halves_difference_joins_as_independent(run: Plane) -> None:
     (of_state,) = voxel_deviations(run, [0])
-    assert fit_deviation(run) is None
-    write_volume(run.path / "halves" / "spread.mrc", torch.full((BOX, BOX, BOX), 0.7), 3.0)
+    assert fit_error(run) is None
+    write_halves(run, 0.7, torch.ones(BOX // 2))
     (both,) = voxel_deviations(run, [0])
     np.testing.assert_allclose(both, (of_state.square() + 0.49).sqrt(), rtol=1e-5)
+
+
+def test_what_a_wiener_filter_left_out_is_held(run: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """White density in white noise: the error of its posterior mean, from its correlation with the truth."""
+    generator, noise, box = torch.Generator().manual_seed(0), 0.8, 24
+    true, wrong = torch.randn(2, box, box, box, generator=generator)
+    mean = (true + noise * wrong) / (1 + noise**2)
+    monkeypatch.setattr(run, "volumes_at", lambda states, device="cpu": iter([mean] * len(states)))
+    correlation = float(torch.corrcoef(torch.stack((true.flatten(), mean.flatten())))[0, 1])
+    write_halves(run, 0.0, torch.full((box // 2,), correlation))
+    (found,) = voxel_deviations(run, [0])
+    error = noise / (1 + noise**2) ** 0.5
+    np.testing.assert_allclose((mean - true).square().mean().sqrt(), error, rtol=0.03)
+    np.testing.assert_allclose(found.square().mean().sqrt(), error, rtol=0.03)
+
+
+def test_nothing_is_said_to_be_missing_beyond_the_first_shell_that_halves_disagree_in(run: Plane) -> None:
+    curve = torch.ones(BOX // 2)
+    curve[1], curve[2:] = 0.4, 0.6
+    write_halves(run, 0.0, curve)
+    fit = fit_error(run)
+    assert fit is not None
+    assert not fit.missing.any()
+
+
+def test_of_a_coarse_volume_less_is_open(run: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """States that move only the finest detail leave a coarse volume certain."""
+    signs = torch.tensor([1.0, -1.0]).repeat(BOX // 2)
+    checked = signs[:, None, None] * signs[:, None] * signs
+
+    def volumes_at(states: Tensor, device: str = "cpu") -> Iterator[Tensor]:
+        return (state[0] * checked for state in states)
+
+    monkeypatch.setattr(run, "volumes_at", volumes_at)
+    (fine,), (coarse,) = voxel_deviations(run, [0]), voxel_deviations(run, [0], 12.0)
+    assert float(fine.mean()) == pytest.approx(0.2, rel=0.4)
+    assert float(coarse.abs().max()) < 1e-5
 
 
 def test_without_a_covariance_latents_are_independent(run: Plane) -> None:

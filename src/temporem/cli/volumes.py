@@ -9,7 +9,7 @@ from temporem.errors import UserError
 from temporem.files import check_folder
 from temporem.reconstruction.export import export_volumes
 from temporem.reconstruction.run import Run
-from temporem.reconstruction.uncertainty import fit_deviation
+from temporem.reconstruction.uncertainty import fit_error
 from temporem.report.molecule_film import write_film
 
 __all__ = ["volumes"]
@@ -44,5 +44,5 @@ def volumes(
     else:
         export_volumes(opened, output, movie, index_file, format, sd=sd)
         print(f"The volumes are in {output}")
-        if sd and fit_deviation(opened) is None:
+        if sd and fit_error(opened) is None:
             print("They are of the states' uncertainty alone; after temporem halves, of the fit's too.")

@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
+from temporem.physics.volumes import grid_radius
+
 __all__ = [
     "Spectrum",
     "correlate",
     "fourier_shell_correlation",
-    "half_grid_radius",
     "largest_k_above",
     "resolution_at",
     "spectrum",
@@ -33,20 +34,11 @@ class Spectrum:
 
 
 @lru_cache(maxsize=8)
-def half_grid_radius(box_size: int) -> Float[Tensor, "n n half"]:
-    """|k| in Fourier pixels on the grid of `rfftn` of an n³ volume."""
-    k = torch.fft.fftfreq(box_size, 1 / box_size)
-    kx = torch.fft.rfftfreq(box_size, 1 / box_size)
-    squared: Tensor = k[:, None, None] ** 2 + k[:, None] ** 2 + kx**2
-    return squared.sqrt()
-
-
-@lru_cache(maxsize=8)
 def _shells(
     box_size: int,
 ) -> tuple[Int[Tensor, " coefficients"], Int[Tensor, " coefficients"], Float[Tensor, " coefficients"]]:
     """Position in the flattened half grid, shell and multiplicity of every coefficient up to Nyquist."""
-    shell = half_grid_radius(box_size).round().long()
+    shell = grid_radius(box_size).round().long()
     twice = torch.ones(box_size // 2 + 1)
     # Columns 0 and Nyquist of the half grid hold both of each pair of opposite coefficients already.
     twice[1 : (box_size + 1) // 2] = 2.0

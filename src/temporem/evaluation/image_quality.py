@@ -9,7 +9,7 @@ from jaxtyping import Float
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from temporem.evaluation.fsc import half_grid_radius
+from temporem.physics.volumes import grid_radius
 
 __all__ = ["low_pass", "match_gain_and_offset", "psnr_in_decibels", "ssim"]
 
@@ -20,7 +20,7 @@ EDGE_IN_FOURIER_PIXELS = 2.0
 @lru_cache(maxsize=4)
 def _filter(box_size: int) -> Float[Tensor, "n n half"]:
     cutoff = box_size / CUTOFF_IN_PIXELS
-    phase = ((half_grid_radius(box_size) - cutoff) / EDGE_IN_FOURIER_PIXELS + 0.5).clamp(0.0, 1.0)
+    phase = ((grid_radius(box_size) - cutoff) / EDGE_IN_FOURIER_PIXELS + 0.5).clamp(0.0, 1.0)
     return 0.5 + 0.5 * torch.cos(torch.pi * phase)
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.evaluation.fsc import half_grid_radius
+from temporem.physics.volumes import grid_radius
 
 __all__ = ["first_randomised_shell", "randomise_phases"]
 
@@ -31,7 +31,7 @@ def randomise_phases(
     # The phases of real white noise are uniform and already have the symmetry of a real volume.
     noise = torch.fft.rfftn(torch.randn(volume.shape, generator=generator, dtype=volume.dtype))
     randomised = torch.where(
-        half_grid_radius(n).round() >= first_shell, transform.abs() * torch.sgn(noise), transform
+        grid_radius(n).round() >= first_shell, transform.abs() * torch.sgn(noise), transform
     )
     result: Tensor = torch.fft.irfftn(randomised, s=(n, n, n))
     return result

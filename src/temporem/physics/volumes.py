@@ -17,6 +17,7 @@ __all__ = [
     "grid_frequency",
     "grid_radius",
     "gridding_correction",
+    "low_passed",
     "slicing_grid",
     "volume_to_fourier",
 ]
@@ -64,6 +65,15 @@ def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
     whole: Tensor = (torch.fft.fftfreq(m, 1 / m) / padding).square()
     half: Tensor = (torch.fft.rfftfreq(m, 1 / m) / padding).square()
     return (whole[:, None, None] + whole[:, None] + half).sqrt()
+
+
+def low_passed(volumes: Float[Tensor, "*batch n n n"], radius: float) -> Float[Tensor, "*batch n n n"]:
+    """Volumes up to `radius` cycles per box, with an edge that falls from 1 to 0 over two about it."""
+    passed = ((radius + 1 - grid_radius(volumes.shape[-1])) / 2).clamp(0, 1)
+    filtered: Tensor = torch.fft.irfftn(
+        torch.fft.rfftn(volumes, dim=CUBE) * passed, s=volumes.shape[-3:], dim=CUBE
+    )
+    return filtered
 
 
 def fourier_resize(volume: Float[Tensor, "*batch n n n"], size: int) -> Float[Tensor, "*batch m m m"]:

@@ -1,25 +1,77 @@
-"""How far to believe a voxel: posterior samples of a frame's state, and the fit's error where it is known."""
+"""How far to believe a voxel: posterior samples of a frame's state, and the fit's error where it is known.
+
+The fit's error is known once two halves of the movies have been fitted apart (`temporem halves`), and has
+two parts. Where the halves differ, the data are too few. What neither half has is harder to see: a fit gives
+less than the true amplitude where the data say little, as a Wiener filter does, and the halves do so alike.
+Volumes that are the mean of what the data leave open, and correlate with the truth by F in a shell, have
+F² of its power there, so that 1 / F² − 1 of their own power is missing. F is taken from the halves, whose
+correlation, uncorrected for their number, comes out nearer to that with the truth than the formula for
+independent halves does, since their errors are not independent (docs/belief.md).
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from temporem.physics.volumes import grid_radius, low_passed
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import read_volume
 
-__all__ = ["DRAWS", "SPREAD", "drawn_states", "fit_deviation", "voxel_deviations"]
+__all__ = ["CURVES", "DRAWS", "SPREAD", "drawn_states", "fit_error", "voxel_deviations"]
 
 DRAWS = 32
 """States drawn for a frame: a standard deviation from so many is itself known to an eighth."""
-SPREAD = "halves/spread.mrc"
-"""In a run's folder, of `temporem halves`: root mean square of half the difference of its halves' volumes."""
+SPREAD, CURVES = "halves/spread.mrc", "halves/fsc.csv"
+"""In a run's folder, of `temporem halves`: root mean square of half the difference of its halves' volumes;
+and how they correlate."""
+RELIABLE = 0.5
+"""Halves that correlate less say too little: what is missing is told up to the first such shell."""
 SMOOTHING_IN_VOXELS = 2.0
-"""Standard deviation of the Gaussian over which the squared difference of two halves is averaged: at one
-voxel alone it has one degree of freedom."""
+"""Standard deviation of the Gaussian over which squares are averaged: at one voxel alone they have one
+degree of freedom."""
+
+
+@dataclass(frozen=True)
+class FitError:
+    """What halves of the movies say of a fit."""
+
+    variance: Float[Tensor, "n n n"]
+    """Of each voxel, from the halves' difference."""
+    differing: Float[Tensor, " shells"]
+    """By shell, the power of that difference over a volume's, up to one factor."""
+    missing: Float[Tensor, " shells"]
+    """By shell, the power of what neither half has over a volume's."""
+
+    def of(self, volume: Float[Tensor, "n n n"], shell: float | None) -> Float[Tensor, "n n n"]:
+        """Variance of a volume's voxels, up to `shell`; what is missing lies where detail as fine does."""
+        lacking, differing = (_weighted(volume, power.sqrt()) for power in (self.missing, self.differing))
+        if shell is None:
+            return self.variance + _smoothed(lacking.square())
+        share = low_passed(differing, shell).square().sum() / differing.square().sum().clamp(min=1e-30)
+        return share * self.variance + _smoothed(low_passed(lacking, shell).square())
+
+
+def fit_error(run: Run) -> FitError | None:
+    """The fit's error as the halves of its movies tell it; None where there are none."""
+    if not (run.path / SPREAD).exists():
+        return None
+    curves = pd.read_csv(run.path / CURVES)
+    correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
+    # The curve begins at shell 1; shell 0 is a volume's offset, which says nothing.
+    correlation = torch.cat((torch.ones(1), correlation.float().clamp(0, 1)))
+    reliable = (correlation >= RELIABLE).cumprod(0).bool()
+    return FitError(
+        variance=_smoothed(read_volume(run.path / SPREAD).square()),
+        differing=1 - correlation,
+        missing=torch.where(reliable, correlation.clamp(min=RELIABLE).pow(-2) - 1, 0),
+    )
 
 
 def drawn_states(
@@ -36,39 +88,53 @@ def drawn_states(
     return mean[:, None] + torch.einsum("fij,fdj->fdi", root, noise)
 
 
-def fit_deviation(run: Run) -> Float[Tensor, "n n n"] | None:
-    """Standard deviation of each voxel that comes from the finite data of the fit; None without halves."""
-    path = run.path / SPREAD
-    if not path.exists():
-        return None
-    squared = read_volume(path).square().numpy()
-    return torch.from_numpy(gaussian_filter(squared, SMOOTHING_IN_VOXELS)).sqrt()
-
-
 def voxel_deviations(
-    run: Run, rows: Sequence[int], draws: int = DRAWS, seed: int = 0
+    run: Run,
+    rows: Sequence[int],
+    resolution_in_angstroms: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Iterator[Float[Tensor, "n n n"]]:
     """Standard deviation of each voxel of the volumes of these image rows, in the scale of the images.
 
-    It joins what the state's posterior leaves open with, where `temporem halves` was run, what the fit's
-    finite data do, as independent. What the method cannot express is in neither.
+    Of volumes up to a resolution; without one, up to where the halves of the movies agree, or where there
+    are none, of all frequencies. It joins what the state's posterior leaves open with the fit's error, where
+    `temporem halves` was run, as independent.
     """
     latents = run.latents()
     position = dict(zip(latents["image"].tolist(), range(len(latents)), strict=True))
     generator = torch.Generator().manual_seed(seed)
-    fit = fit_deviation(run)
+    fit = fit_error(run)
+    shell = None
+    if resolution_in_angstroms is not None:
+        shell = len(run.mask()) * run.pixel_size_in_angstroms / resolution_in_angstroms
     for row in rows:
-        states = drawn_states(run, [position[int(row)]], draws, generator)[0]
-        of_state = _deviation(run, states)
-        yield of_state if fit is None else (of_state.square() + fit.square()).sqrt()
+        volumes = run.volumes_at(drawn_states(run, [position[int(row)]], draws, generator)[0])
+        if shell is not None:
+            volumes = map(low_passed, volumes, repeat(shell))
+        variance = _variance(volumes, draws)
+        if fit is not None:
+            variance = variance + fit.of(next(run.volumes([row]))[1], shell)
+        yield variance.sqrt()
 
 
-def _deviation(run: Run, states: Float[Tensor, "draws latent"]) -> Float[Tensor, "n n n"]:
-    # Sums of differences from the first draw, which lose no digits to the mean.
-    first: Tensor | None = None
-    total, squared = torch.zeros(()), torch.zeros(())
-    for volume in run.volumes_at(states):
-        first = volume if first is None else first
-        total, squared = total + (volume - first), squared + (volume - first).square()
-    count = len(states)
-    return ((squared - total.square() / count) / (count - 1)).clamp(min=0).sqrt()
+def _variance(volumes: Iterator[Tensor], count: int) -> Tensor:
+    """Of each voxel, by sums of differences from the first volume, which lose no digits to the mean."""
+    first = next(volumes)
+    total, squared = torch.zeros_like(first), torch.zeros_like(first)
+    for volume in volumes:
+        total += volume - first
+        squared += (volume - first).square()
+    return ((squared - total.square() / count) / (count - 1)).clamp(min=0)
+
+
+def _weighted(volume: Float[Tensor, "n n n"], of_shell: Float[Tensor, " shells"]) -> Float[Tensor, "n n n"]:
+    shell = grid_radius(volume.shape[-1]).round().long().clamp(max=len(of_shell) - 1)
+    axes = (-3, -2, -1)
+    transform = torch.fft.rfftn(volume, dim=axes) * of_shell[shell]
+    weighted: Tensor = torch.fft.irfftn(transform, s=volume.shape, dim=axes)
+    return weighted
+
+
+def _smoothed(squared: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
+    return torch.from_numpy(gaussian_filter(squared.numpy(), SMOOTHING_IN_VOXELS)).clamp(min=0)
