@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from temporem.files import replacing, reserve, write_json, write_text
+from temporem.files import check_makeable, replacing, reserve, write_json, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -34,6 +34,22 @@ def test_an_error_of_the_disk_names_the_file_that_was_meant(tmp_path: Path) -> N
         raise OSError(errno.ENOENT, "No such file", "another.txt")
     with pytest.raises(OSError, match="8 requested and 4 written"), replacing(path):
         raise OSError("8 requested and 4 written")
+
+
+def test_a_full_disk_that_a_library_tells_in_words_names_the_file_too(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"a\.safetensors") as told, replacing(tmp_path / "a.safetensors"):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    assert told.value.errno == errno.ENOSPC
+
+
+def test_a_folder_that_cannot_be_made_is_found_out_and_nothing_is_left(tmp_path: Path) -> None:
+    check_makeable(tmp_path / "a" / "b")
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        check_makeable(tmp_path / "file" / "b")
+    check_makeable(tmp_path)
+    assert tmp_path.is_dir()
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve")

@@ -1,5 +1,6 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
+import errno
 import json
 import math
 import os
@@ -14,8 +15,9 @@ import numpy.typing as npt
 
 from temporem.errors import UserError
 
-__all__ = ["check_folder", "replacing", "reserve", "room_for", "write_json", "write_text"]
+__all__ = ["check_folder", "check_makeable", "replacing", "reserve", "room_for", "write_json", "write_text"]
 
+FULL = os.strerror(errno.ENOSPC)
 BYTES_IN_MEMORY = 2**30
 """An array of more bytes than these lives in a temporary file."""
 
@@ -27,6 +29,14 @@ def check_folder(path: Path) -> None:
             if not part.is_dir():
                 raise UserError(f"{part} is a file, not a folder: choose another folder to write into.")
             return
+
+
+def check_makeable(path: Path) -> None:
+    """Raise OSError where a folder cannot be made; what is made to see it is taken away again."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        folder.rmdir()
 
 
 @contextmanager
@@ -51,6 +61,11 @@ def replacing(path: Path) -> Iterator[Path]:
         # One without an error number would lose its words by being given a file's name.
         if error.errno is not None and error.filename in (None, name, temporary):
             error.filename = str(path)
+        raise
+    except Exception as error:
+        # Libraries that write through Rust or C say it in words, without the file's name.
+        if FULL in str(error):
+            raise OSError(errno.ENOSPC, FULL, str(path)) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mrcfile
@@ -162,7 +163,7 @@ def test_a_bad_index_file_is_named_with_its_line(tmp_path: Path, text: str, said
 
 
 def test_a_missing_index_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.txt cannot be read"):
+    with pytest.raises(UserError, match=r"nowhere\.txt does not exist; check the path"):
         read_index_file(tmp_path / "nowhere.txt")
 
 
@@ -178,3 +179,18 @@ def test_any_index_file_gives_rows_or_a_sentence(
         return
     assert rows
     assert min(rows) >= 0
+
+
+def test_a_series_that_is_stopped_leaves_none_of_its_files(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def volumes(self: Run, rows: list[int], device: str) -> Iterator[tuple[int, torch.Tensor]]:
+        yield rows[0], torch.ones(BOX, BOX, BOX)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "volumes", volumes)
+        with pytest.raises(KeyboardInterrupt):
+            export_volumes(run, tmp_path / "out", movie="second")
+    assert not any((tmp_path / "out").iterdir())
+    assert len(export_volumes(run, tmp_path / "out", movie="second")) == 5

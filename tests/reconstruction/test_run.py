@@ -183,3 +183,16 @@ def test_rows_that_a_run_does_not_have_are_named_at_once(tmp_path: Path, row: in
     run = make_run(tmp_path / "run", {"a": 4, "b": 6})
     with pytest.raises(UserError, match=f"no image {row}: its rows go from 0 to 9"):
         run.volumes([0, row])
+
+
+def test_latents_that_were_cut_short_are_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"a": 3, "b": 2})
+    path = run.path / "latents.csv"
+    whole = path.read_text()
+    path.write_text(whole[:-2])
+    with pytest.raises(UserError, match="cut short"):
+        run.latents()
+    run.update_config(frames=5)
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="4 rows but the run 5 frames"):
+        run.latents()

@@ -29,7 +29,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if any(_is_disk_full(x) for x in _chain(error)):
         where = next((str(x.filename) for x in _chain(error) if isinstance(x, OSError) and x.filename), None)
         what = f"The disk is full: {where} could not be written" if where else "The disk is full"
-        return f"{what}; make room and repeat the command (every file already written is whole).", MENDABLE
+        again = "every file already written is whole, and temporem reconstruct goes on with --resume"
+        return f"{what}; make room and repeat the command ({again}).", MENDABLE
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         what = f"{error.filename} could not be written" if error.filename else "A file could not be written"
         return f"{what}: the disk or a limit allows no file so large; write to another disk.", MENDABLE

@@ -1,5 +1,6 @@
 """Latent states of all frames as CSV: columns image, movie, frame, time, z1 …, sd1 …"""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,10 @@ def write_latents(
 def read_latents(path: Path) -> pd.DataFrame:
     """Table of the latents, z and sd as float32, movie ids as text; or a UserError."""
     try:
-        table = pd.read_csv(path, dtype=str, na_filter=False)
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("it is cut short")
+        table = pd.read_csv(io.StringIO(text), dtype=str, na_filter=False)
         missing = [name for name in (*FRAME_COLUMNS, "z1", "sd1") if name not in table]
         if missing:
             raise ValueError(f"no column {missing[0]}")

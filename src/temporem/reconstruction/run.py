@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.files import check_folder, replacing, write_json, write_text
+from temporem.files import check_folder, check_makeable, replacing, write_json, write_text
 from temporem.model.generators import Generator
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -75,6 +75,7 @@ class Run:
         check_folder(path.parent)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is not an empty folder: choose another for the run.")
+        check_makeable(path)
 
     @classmethod
     def open(cls, path: Path) -> "Run":
@@ -180,7 +181,15 @@ class Run:
 
     def latents(self) -> pd.DataFrame:
         """Columns image, movie (text), frame, time, z1 …, sd1 … (float32)."""
-        return read_latents(self.path / "latents.csv")
+        path = self.path / "latents.csv"
+        found = read_latents(path)
+        frames = self.config.get("frames", len(found))
+        if len(found) != frames:
+            raise UserError(
+                f"{path} has {len(found)} rows but the run {frames} frames: run `temporem reconstruct` with"
+                " --resume."
+            )
+        return found
 
     def covariance(self) -> Float[Tensor, "frames latent latent"]:
         """Posterior covariance of each frame's latents, in the order of `latents`.

@@ -97,10 +97,16 @@ def write_volume_series(
     """
     mask = run.mask()
     paths, levels = [], []
-    for name, volume in zip(names, volumes, strict=True):
-        paths.append(output / f"{name}.mrc")
-        write_volume(paths[-1], volume, run.pixel_size_in_angstroms)
-        levels.append(contour_level(volume, mask) if title is not None else 0.0)
+    try:
+        for name, volume in zip(names, volumes, strict=True):
+            paths.append(output / f"{name}.mrc")
+            write_volume(paths[-1], volume, run.pixel_size_in_angstroms)
+            levels.append(contour_level(volume, mask) if title is not None else 0.0)
+    except BaseException:
+        # Part of a series would stand in the way of the whole one.
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     if title is not None:
         script = chimerax_script(title, [path.name for path in paths], float(np.mean(levels)))
         write_text(output / SCRIPT, script)
