@@ -1,6 +1,8 @@
 """A known motion is found, a still molecule stays still, and an interrupted fit ends as a whole one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +24,18 @@ BOX = 16
 OPTIONS = DeformationOptions(stages=(Stage(24.0, 4), Stage(0.0, 4)), frames_per_batch=40, solves=3)
 
 
-def fit(state: torch.Tensor, z: torch.Tensor, folder: Path | None = None) -> Deformed:
+def fit(
+    state: torch.Tensor,
+    z: torch.Tensor,
+    folder: Path | None = None,
+    record: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> Deformed:
     store = blob_store(state, BOX, snr=2.0)
     volume = Molecule(BOX).volumes(torch.tensor([0.5]))[0]
     # In the scale of images: a volume's voxels sum to its projection's.
     power = torch.full((BOX // 2 + 1,), 0.05)
     mask = torch.ones(BOX, BOX, BOX)
-    return fit_deformation(store, z, volume, mask, power, OPTIONS, 0, folder, silent)
+    return fit_deformation(store, z, volume, mask, power, OPTIONS, 0, folder, silent, record)
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -54,14 +61,29 @@ def test_a_known_motion_is_found() -> None:
 def test_a_stopped_fit_ends_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = swinging(4, 6)
     z = (state.reshape(-1, 1) - state.mean()) / state.std()
-    whole = fit(state, z)
+    told: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    whole = fit(state, z, record=told.append)
     with monkeypatch.context() as patch:
         patch.setattr(deformation, "solve_density", stop)
         with pytest.raises(KeyboardInterrupt):
             fit(state, z, tmp_path)
-    resumed = fit(state, z, tmp_path)
+    resumed = fit(state, z, tmp_path, again.append)
     assert torch.equal(resumed.states.mean, whole.states.mean)
     assert torch.equal(resumed.generator.amplitude, whole.generator.amplitude)
+    for record in (*told, *again):
+        del record["seconds"]
+    assert again == told
+
+
+def test_every_pass_is_told_and_the_likelihood_climbs() -> None:
+    told: list[dict[str, Any]] = []
+    state = swinging(4, 6)
+    fit(state, (state.reshape(-1, 1) - state.mean()) / state.std(), record=told.append)
+    assert [x["epoch"] for x in told] == list(range(1, 9))
+    finest = [x["negative_log_likelihood"] for x in told[4:]]
+    assert finest[-1] < finest[0]
+    assert all(x["rigidity_prior"] >= 0 and x["folding_prior"] >= 0 for x in told)
 
 
 def stop(*arguments: object) -> None:

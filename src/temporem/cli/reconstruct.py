@@ -54,7 +54,7 @@ def _show(run: Run) -> None:
 
 def _how_to_go_on(movies: Path, output: Path) -> str:
     if not (output / "config.json").exists():
-        return "Stopped before anything was computed; repeat the command."
+        return "Stopped before anything was saved; repeat the command."
     again = f"temporem reconstruct {shlex.quote(str(movies))} -o {shlex.quote(str(output))} … --resume"
     return (
         f"Stopped; what was computed up to the last checkpoint is saved in {output}: to go on, repeat the"

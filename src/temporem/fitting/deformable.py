@@ -1,5 +1,6 @@
 """From the linear method's answer to a deformable generator's."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ def deform(
     consensus: Consensus,
     components: int,
     seed: int,
+    record: Callable[[dict[str, Any]], object],
     folder: Path | None = None,
 ) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of the state in their middle.
 
-    Of the states it takes the `components` that move most, scaled to unit variance, and refines them.
+    Of the states it takes the `components` that move most, scaled to unit variance, and refines them. Every
+    pass is told to `record`.
 
     Movies left out of both judge it against averages along the states; None where there are too few movies.
 
@@ -72,6 +75,7 @@ def deform(
             seed,
             folder,
             advance,
+            record,
             judges,
             judge,
         )

@@ -6,9 +6,11 @@ states held; then the states take a step of the smoother. In the end the density
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -44,6 +46,8 @@ __all__ = [
 ]
 
 CHECKPOINT = "deformation"
+TERMS = ("negative_log_likelihood", "rigidity_prior", "folding_prior", "density_prior")
+"""Of the objective, in nats per frame; the first of the coefficients up to the resolution of the pass."""
 _MOMENTUM = 0.9
 _ROOM = 1.1
 """Of a lattice's Nyquist over the radius that it serves."""
@@ -135,14 +139,15 @@ def fit_deformation(
     seed: int,
     folder: Path | None,
     advance: Callable[[int, str], None],
+    record: Callable[[dict[str, Any]], object],
     left_out: Sequence[int] = (),
     judge: Callable[[Deformed], object] | None = None,
 ) -> Deformed:
     """Start from states z of unit variance and the volume of one of them; `mask` holds all it ever becomes.
 
-    Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one. Motion and
-    density are fitted without the movies `left_out`; `judge` sees that fit. Then the density is solved for
-    with all.
+    Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one. Every pass
+    is told to `record`, those of a fit taken up again first. Motion and density are fitted without the movies
+    `left_out`; `judge` sees that fit. Then the density is solved for with all.
 
     Raises UserError where numbers are lost to overflow.
     """
@@ -156,9 +161,11 @@ def fit_deformation(
         RefinedStates(z, zero),
         lag_relaxation_time(z, store),
     )
-    first = 0
+    first, records = 0, list[dict[str, Any]]()
     if folder is not None and has_checkpoint(folder, CHECKPOINT):
-        found, first = _taken_up(found, folder)
+        found, first, records = _taken_up(found, folder)
+        for told in records:
+            record(told)
         volume = _canonical_volume(found.generator)
         advance(sum(stage.passes for stage in options.stages[:first]), "")
     total = sum(stage.passes for stage in options.stages)
@@ -175,14 +182,18 @@ def fit_deformation(
         climb = _Climb(fitted, found.generator, z, density, volume, options, random, count)
         before = sum(earlier.passes for earlier in options.stages[:index])
         for done in range(before, before + stage.passes):
-            loss = climb.run(_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done / total)))
+            began = time.monotonic()
+            terms = climb.run(_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done / total)))
             resolution = store.pixel_size_in_angstroms * support.shape[-1] / radius
-            advance(1, f"{resolution:.0f} Å, −log likelihood {loss:.1f}")
+            advance(1, f"{resolution:.0f} Å, −log likelihood {terms['negative_log_likelihood']:.1f}")
+            at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
+            records.append(terms | at | {"seconds": time.monotonic() - began})
+            record(records[-1])
         states = refine_states(found.generator, store, found.states.mean, found.relaxation_time, radius)
         found = Deformed(found.generator, states, lag_relaxation_time(states.mean, store))
         volume = _canonical_volume(found.generator)
         if folder is not None:
-            _save(found, folder, index + 1)
+            _save(found, folder, index + 1, records)
     # A noisy density would be judged by its noise.
     density = CanonicalDensity(support, support.shape[-1], store.lattice.radius, information, signal_power)
     solve_density(
@@ -239,14 +250,15 @@ def _canonical_volume(generator: DeformableGenerator) -> Float[Tensor, "n n n"]:
     return point_volume(generator.points, generator.amplitude, generator.box_size, width)
 
 
-def _save(found: Deformed, folder: Path, stages: int) -> None:
+def _save(found: Deformed, folder: Path, stages: int, records: list[dict[str, Any]]) -> None:
     tensors = {f"generator.{name}": value for name, value in found.generator.state_dict().items()}
     tensors |= {"mean": found.states.mean, "covariance": found.states.covariance}
     tensors["relaxation_time"] = found.relaxation_time
-    save_checkpoint(folder, CHECKPOINT, tensors, {"generator": found.generator.describe(), "stages": stages})
+    facts = {"generator": found.generator.describe(), "stages": stages, "records": records}
+    save_checkpoint(folder, CHECKPOINT, tensors, facts)
 
 
-def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int]:
+def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int, list[dict[str, Any]]]:
     tensors, facts = load_checkpoint(folder, CHECKPOINT)
     with taking_up(folder, CHECKPOINT):
         generator = DeformableGenerator.from_description(facts["generator"], lambda _: fresh.generator)
@@ -254,8 +266,12 @@ def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int]:
         generator.load_state_dict(weights)
         device = fresh.states.mean.device
         states = RefinedStates(tensors["mean"].to(device), tensors["covariance"].to(device))
-        time = tensors["relaxation_time"].to(device)
-        return Deformed(generator.to(device), states, time), int(facts["stages"])
+        relaxation = tensors["relaxation_time"].to(device)
+        return (
+            Deformed(generator.to(device), states, relaxation),
+            int(facts["stages"]),
+            list(facts["records"]),
+        )
 
 
 class _Climb:
@@ -280,17 +296,19 @@ class _Climb:
         self.of_field = torch.optim.Adam(self.generator.field.parameters(), betas=(0.9, 0.99))
         self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)
 
-    def run(self, share: float) -> float:
-        """One pass, with that share of the rates; the mean −log likelihood of the frames."""
+    def run(self, share: float) -> dict[str, float]:
+        """One pass, with that share of the rates; the terms of the objective, in nats per frame."""
         self.of_field.param_groups[0]["lr"] = self.options.field_rate * share
         self.of_density.param_groups[0]["lr"] = self.options.density_rate * (1 - _MOMENTUM) * share
-        total = sum(
-            self._step(batch) for batch in self.store.epoch(self.options.frames_per_batch, self.random)
-        )
+        totals = dict.fromkeys(TERMS, 0.0)
+        for batch in self.store.epoch(self.options.frames_per_batch, self.random):
+            for name, value in zip(TERMS, self._step(batch), strict=True):
+                totals[name] += value * len(batch.rows)
         self.generator.amplitude = self.density.amplitude(self.unknowns.detach())
-        return total / len(self.store)
+        return {name: total / len(self.store) for name, total in totals.items()}
 
-    def _step(self, batch: MovieBatch) -> float:
+    def _step(self, batch: MovieBatch) -> tuple[float, ...]:
+        """One update; the value of each of TERMS before it."""
         lattice, count = self.store.lattice, self.count
         frames = self.store.frames(batch.rows, count)
         self.generator.amplitude = self.density.amplitude(self.unknowns)
@@ -299,13 +317,15 @@ class _Climb:
         residual = frames.coefficients - frames.transfer * slices
         data = 0.5 * (residual.abs().square() * lattice.multiplicity[:count]).sum()
         chosen = torch.randperm(len(z), generator=self.random)[:_STATES_IN_PRIOR].to(z.device)
-        prior = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
-        prior = prior + self.options.folding * folding(self.generator, z[chosen], self.random)
-        loss = (data / len(z) + prior) * len(self.store) + self.density.prior_energy(self.unknowns)
+        strained = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
+        folded = self.options.folding * folding(self.generator, z[chosen], self.random)
+        prior = self.density.prior_energy(self.unknowns)
+        loss = (data / len(z) + strained + folded) * len(self.store) + prior
         self.of_field.zero_grad()
         self.of_density.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         require_finite(loss.item(), "the likelihood of the deformation", _REMEDY)
         self.of_field.step()
         self.of_density.step()
-        return float(data.detach())
+        terms = (data / len(z), strained, folded, prior / len(self.store))
+        return tuple(float(term.detach()) for term in terms)

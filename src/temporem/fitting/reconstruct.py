@@ -82,6 +82,11 @@ def reconstruct(
         prepared = prepare_frames(given, preprocessing, advance)
     console.print(summarise(given, prepared), highlight=False, markup=False, soft_wrap=True)
     movies, poses = _settle_poses(begun, given, prepared, fitting)
+    if begun is None and fitting.poses != "given":
+        # A search is too long to be lost to what comes after it.
+        begun = Run.create(output, asked)
+        write_poses(begun, movies)
+        begun.update_config(poses=poses)
     store = FrameStore(movies, prepared, device)
     if fitting.infers_poses:
         run = begun or Run.create(output, asked)
@@ -225,7 +230,9 @@ def _deform(
     components = states.posterior.mean.shape[-1]
     if _asked_for_auto(run):
         components = min(components, MOST_COMPONENTS)
-    deformed, choice = deform(store, states, anchored, consensus, components, seed, run.checkpoints_path)
+    deformed, choice = deform(
+        store, states, anchored, consensus, components, seed, run.append_metrics, run.checkpoints_path
+    )
     sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
     found = deformation_facts(deformed)
     if choice is not None:
