@@ -53,7 +53,10 @@ def test_paths(tmp_path, star):
     fails("does not exist", tmp_path / "none")
     fails("no image stacks", tmp_path / "none*.mrcs")
     (tmp_path / "a.txt").write_text("none.mrcs\n")
-    fails("names the stack none.mrcs, which does not exist; tried ", tmp_path / "a.txt")
+    fails(
+        "names the stack none.mrcs, which does not exist .tried .*; put it there, or correct its path",
+        tmp_path / "a.txt",
+    )
     (tmp_path / "b.txt").write_text("\n")
     fails("lists no stacks", tmp_path / "b.txt")
     (tmp_path / "movies.pdf").write_text("")
@@ -65,24 +68,32 @@ def test_paths(tmp_path, star):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("_rlnImageName", "_rlnOther", "no column rlnImageName"),
-        ("_rlnAngleTilt", "_rlnOther", "no column rlnAngleTilt"),
-        ("_rlnOriginYAngst", "_rlnOther", "no column rlnOriginYAngst"),
+        (
+            "_rlnImageName",
+            "_rlnOther",
+            "no column rlnImageName; export the particles with it .it has .*rlnOther",
+        ),
+        ("_rlnAngleTilt", "_rlnOther", "no column rlnAngleTilt; .* with it, or .* --pose-file"),
+        ("_rlnOriginYAngst", "_rlnOther", "no column rlnOriginYAngst; .* with it, or .* --pose-file"),
         ("_rlnDefocusU", "_rlnOther", "no column rlnDefocusU"),
         ("_rlnDefocusV", "_rlnOther", "no column rlnDefocusV"),
-        ("_rlnVoltage", "_rlnOther", "no column rlnVoltage"),
+        ("_rlnVoltage", "_rlnOther", "no column rlnVoltage; export the particles with it"),
         ("_rlnTomoParticleName", "_rlnOther", "does not say which movie .* --movie-column"),
-        ("000009@", "000010@", r"row 8 asks for image 10 of .*movies.mrcs, which holds 9"),
+        ("000009@", "000010@", r"row 8 asks for image 10 of .*movies.mrcs, which holds 9 .*: give the stack"),
         ("000009@movies", "movies", "row 8: 'movies.mrcs' does not say which of that stack's 9 images"),
-        ("000009@", "000000@", "row 8: '000000@movies.mrcs' is not an image name"),
-        ("000002@movies", "000002@gone", "names the stack gone.mrcs, which does not exist; tried "),
-        ("\tgamma\t2\t", "\tgamma\tx\t", "row 7, column rlnMicrographFrameNumber: 'x' is not a number"),
+        ("000009@", "000000@", "row 8: '000000@movies.mrcs' is not an image name; write the image's number"),
+        ("000002@movies", "000002@gone", "names the stack gone.mrcs, which does not exist .tried "),
+        (
+            "\tgamma\t2\t",
+            "\tgamma\tx\t",
+            "row 7, column rlnMicrographFrameNumber: 'x' is not a number; correct",
+        ),
         (
             "\tgamma\t2\t",
             "\tgamma\tinf\t",
-            "row 7, column rlnMicrographFrameNumber: 'inf' is not a finite number",
+            "row 7, column rlnMicrographFrameNumber: 'inf' is not a finite number; correct",
         ),
-        ("\tgamma\t2\t", "\tgamma\t2.5\t", "row 7, .*'2.5' is not a whole number"),
+        ("\tgamma\t2\t", "\tgamma\t2.5\t", "row 7, .*'2.5' is not a whole number; correct"),
         (
             "\tgamma\t2\t",
             "\tgamma\t4\t",
@@ -94,7 +105,7 @@ def test_paths(tmp_path, star):
         ("data_optics", "data_", "no column rlnVoltage"),
         ("loop_", "loop", "is not a STAR file"),
         ("\tgamma\t2\t", "\tgamma\t", "is not a STAR file"),
-        ("_rlnOpticsGroup #1", "_rlnOther #1", "rlnOpticsGroup is not in both"),
+        ("_rlnOpticsGroup #1", "_rlnOther #1", "rlnOpticsGroup is not in both of its tables; add it"),
     ],
 )
 def test_star(star, old, new, message):
@@ -116,7 +127,7 @@ def test_a_table_of_images_of_another_box(tmp_path, movies, star):
 
 def test_star_of_an_unknown_optics_group(star):
     edit(star, "1\topticsGroup1", "7\topticsGroup1")
-    fails("row 0 is of optics group 1, which data_optics does not have", star)
+    fails("row 0 is of optics group 1, which data_optics does not have; add the group there", star)
 
 
 def test_star_without_rows(star):
@@ -156,7 +167,12 @@ def test_pixel_sizes_that_differ_between_optics_groups(tmp_path, movies):
     movies.contrast_transfer.voltage_in_kilovolts[4] = 200.0
     star = write_as_star(tmp_path, movies)
     edit(star, "opticsGroup1\t3.2\t", "opticsGroup1\t1.6\t")
-    fails("column rlnImagePixelSize: 3.2 in row 0 but 1.6 in row 4", star)
+    for given in (None, 3.2):
+        fails(
+            "column rlnImagePixelSize: 3.2 in row 0 but 1.6 in row 4; .* with or without --pixel-size",
+            star,
+            pixel_size=given,
+        )
 
 
 def test_poses_missing_is_legal_until_they_are_needed(tmp_path, movies):
@@ -173,9 +189,9 @@ def test_stacks(tmp_path, movies, star):
     fails("divides .*movies.mrcs into several movies.*give .*movies.star itself", tmp_path)
     folder = write_as_folder(tmp_path, movies)
     edit(folder / "poses.star", "000002@beta", "000003@beta")
-    fails("two rows, 4 and 5, for one image, 000003@beta.mrcs", folder)
+    fails("two rows, 4 and 5, for one image, 000003@beta.mrcs; remove one", folder)
     edit(folder / "poses.star", "000003@beta", "000009@gone")
-    fails(r"no row for image 000002@.*beta.mrcs \(2 of 9", folder)
+    fails(r"no row for image 000002@.*beta.mrcs \(2 of 9 .*; give a table", folder)
     edit(folder / "poses.star", "000009@gone", "000009@beta")
     fails(r"row 4 asks for image 9 of .*beta.mrcs, which holds 4", folder)
     edit(folder / "poses.star", "000009@beta", "000002@beta")
@@ -214,10 +230,11 @@ def test_natural_order_of_stacks(tmp_path):
     [
         ("image,movie\n0,a\n", r"does not list image 1 \(8 of 9"),
         ("image,movie\n" + "".join(f"{i},a\n" for i in range(9)) + "3,a\n", "lists more than once image 3"),
-        ("image,movie\n9,a\n", "row 0 is about image 9, but the input has images 0 to 8"),
+        ("image,movie\n9,a\n", "row 0 is about image 9, but the input has images 0 to 8; count .* from 0"),
         ("image,movie\n-1,a\n", "about image -1"),
-        ("row,movie\n0,a\n", "no column image; it has row, movie"),
-        ("image,frame\n" + "".join(f"{i},0\n" for i in range(9)), "no column movie"),
+        ("row,movie\n0,a\n", "no column image; name image and movie in its first line .it has row, movie"),
+        ("image;movie\n0;a,b\n", "separates its columns by semicolons; separate them by commas"),
+        ("image,frame\n" + "".join(f"{i},0\n" for i in range(9)), "no column movie; name image and movie"),
         (
             "image,movie,frame\n" + "".join(f"{i},a,{i // 2}\n" for i in range(9)),
             "rows 0 and 1 are both frame 0",
@@ -256,7 +273,7 @@ def test_cryodrgn(tmp_path, movies):
         fails(match, stack, movie_table=table, poses=poses)
 
     eye = np.tile(np.eye(3), (9, 1, 1))
-    with_poses(eye[:4], r"rotations of shape \(4, 3, 3\) where \(9, 3, 3\) is needed")
+    with_poses(eye[:4], r"rotations of shape \(4, 3, 3\) where \(9, 3, 3\) is needed, .*; give")
     with_poses(2 * eye, "image 0 is not a rotation")
     with_poses(-eye, "image 0 is not a rotation")
     with_poses((eye, np.full((9, 2), 3.0)), "translation of image 0 is 3 boxes long")
@@ -274,7 +291,12 @@ def test_cryodrgn(tmp_path, movies):
     ctf.write_bytes(pickle.dumps(values))
     fails("different box or pixel size", stack, movie_table=table, ctf=ctf)
     ctf.write_bytes(b"not a pickle")
-    fails("could not be read as a pickle", stack, movie_table=table, ctf=ctf)
+    fails(
+        "could not be read as a pickle of arrays: .*; give the file that cryoDRGN wrote",
+        stack,
+        movie_table=table,
+        ctf=ctf,
+    )
     fails("no kind that holds poses or CTF", stack, movie_table=table, ctf=table.with_suffix(".txt"))
     fails("has no CTF", stack, movie_table=table, ctf=table)
 
@@ -335,12 +357,12 @@ def test_cryosparc_lacks_a_field(tmp_path, movies, field, message):
 def test_cryosparc(tmp_path, movies):
     path = write_as_cryosparc(tmp_path, movies)
     fails("does not say which movie .* --movie-table", path)
-    fails("no field nothing", path, movie_column="nothing")
+    fails("no field nothing .* name another with --movie-column", path, movie_column="nothing")
     for name, value, message in (
         ("blob/idx", 99, "asks for image 100"),
         ("blob/path", b"gone.mrcs", "names the stack gone.mrcs, which does not exist"),
-        ("blob/psize_A", 0, "record 0, field blob/psize_A: not a positive number"),
-        ("alignments3D/pose", np.nan, "record 0, field alignments3D/pose: not a finite number"),
+        ("blob/psize_A", 0, "record 0, field blob/psize_A: not a positive number; correct it"),
+        ("alignments3D/pose", np.nan, "record 0, field alignments3D/pose: not a finite number; correct it"),
     ):
         records = cryosparc_records(movies)
         records[name] = value
@@ -358,3 +380,12 @@ def test_errors_hold_whatever_format_poses_are_given_in(tmp_path, star):
     fails("bare.csv has no column rlnDefocusV", star, poses=bare)
     bare.write_text("rlnImageName,x\n" + "".join(f"{i + 1}@movies.mrcs,1\n" for i in range(9)))
     fails("bare.csv has no poses", star, poses=bare)
+
+
+def test_stacks_of_several_folders_do_not_lose_the_tables_beside_them(tmp_path):
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_as_folder(folder, make_movies(folder))
+    with pytest.raises(UserError, match=r"poses\.star.*--pose-file"):
+        read_movies(tmp_path / "*" / "*" / "*.mrcs")

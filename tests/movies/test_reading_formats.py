@@ -44,7 +44,7 @@ def test_a_stack_that_the_table_names_and_the_folder_lacks_is_said(tmp_path):
     found = read_movies(folder)
     assert len(found.movie_ids) == len(kept)
     assert gone.name in found.provenance["stacks not here"]
-    assert "1 of which" in found.provenance["stacks not here"]
+    assert "1 that" in found.provenance["stacks not here"]
 
 
 @pytest.mark.parametrize("suffix", ["star", "csv"])

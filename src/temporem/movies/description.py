@@ -15,6 +15,8 @@ ROWS_OF_TABLE = 16
 BINS_OF_HISTOGRAM = 8
 WIDTH_OF_BARS = 30
 LABEL = 20
+LABELS = {"file": "read from", "ignored": "columns ignored", "stacks not here": "stacks left out"}
+"""Of what is told of the input, where "NAME from" would be wrong."""
 
 
 def describe(movies: MovieSet, prepared: PreparedFrames) -> str:
@@ -90,7 +92,7 @@ def _images(movies: MovieSet, prepared: PreparedFrames) -> Iterator[str]:
         yield _line("shifts", f"up to {length.max():.3g} Å, {np.sqrt((length**2).mean()):.3g} Å rms")
     for name, source in movies.provenance.items():
         if source not in ("", "none"):
-            yield _line("read from" if name == "file" else f"{name} from", source)
+            yield _line(LABELS.get(name, f"{name} from"), source)
 
 
 def _optics(movies: MovieSet) -> Iterator[str]:

@@ -91,6 +91,7 @@ def _table(paths: list[Path], options: ReadingOptions) -> Table | None:
         return read_table(options.poses)
     folders = {x.parent for x in paths}
     if len(folders) > 1:
+        _refuse_several_folders(folders)
         return None
     beside = sorted(x for x in folders.pop().iterdir() if x.suffix.lower() in TABLE_SUFFIXES and x.is_file())
     tables = [x for x in beside if x.suffix.lower() == ".star" or _header_is_relion(x)]
@@ -100,6 +101,16 @@ def _table(paths: list[Path], options: ReadingOptions) -> Table | None:
             f"{tables[0].parent} holds more than one table ({names}); say which with --pose-file."
         )
     return read_table(tables[0]) if tables else None
+
+
+def _refuse_several_folders(folders: set[Path]) -> None:
+    """Raise where stacks of several folders have tables beside them, which are not put together here."""
+    found = sorted(x for folder in folders for x in folder.iterdir() if x.suffix.lower() == ".star")
+    if found:
+        raise UserError(
+            f"The stacks are in {len(folders)} folders, with tables beside them such as {found[0]}: put what "
+            "these say into one table and give it with --pose-file."
+        )
 
 
 def _header_is_relion(path: Path) -> bool:
@@ -113,7 +124,8 @@ def _passed_over(table: Table, images: StackImages) -> dict[str, str]:
     if not missing:
         return {}
     shown = ", ".join(missing[:NAMES_SHOWN]) + (", …" if len(missing) > NAMES_SHOWN else "")
-    return {"stacks not here": f"{len(missing)} of which {table.source} has rows, left out: {shown}"}
+    words = f"{len(missing)} that {table.source} has rows of and that are not here: {shown}"
+    return {"stacks not here": words}
 
 
 def _refuse_to_merge(table: Table, images: StackImages) -> None:
