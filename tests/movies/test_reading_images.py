@@ -108,8 +108,16 @@ def damage(path, offset, data):
             lambda p: damage(write_with_mrcfile(p, pixels(2)), 8, b"\1"),
             "room for 2 images .* says 1",
         ),
-        ("a.mrcs", lambda p: damage(write_with_mrcfile(p, pixels(2)), 0, b"\0\0\0\0"), "corrupt MRC header"),
-        ("a.mrcs", lambda p: write_with_mrcfile(p, pixels(2)[:, :6]), "8 × 6 pixels; they must be square"),
+        (
+            "a.mrcs",
+            lambda p: damage(write_with_mrcfile(p, pixels(2)), 0, b"\0\0\0\0"),
+            "corrupt MRC header.*; write it again",
+        ),
+        (
+            "a.mrcs",
+            lambda p: write_with_mrcfile(p, pixels(2)[:, :6]),
+            "8 × 6 pixels; they must be square, so crop",
+        ),
         ("a.mrcs", lambda p: write_with_mrcfile(p, pixels(2, box=7)), "odd box of 7"),
         ("a.tif", lambda p: p.write_bytes(b"II*\0 this is no TIFF"), "could not be read as TIFF"),
         ("a.tif", lambda p: p.write_bytes(b""), "could not be read as TIFF"),

@@ -80,6 +80,10 @@ def test_named_columns_interval_and_dose(relion_30):
     starfile.write(block, relion_30, overwrite=True)
     options = ReadingOptions(movie_column="mine", frame_column="number", frame_interval=0.5)
     movies = read_movies(relion_30, options)
+    # The names as the file itself writes them mean the same.
+    written = read_movies(relion_30, replace(options, movie_column="_mine", frame_column="_number"))
+    assert written.movie_ids == movies.movie_ids
+    np.testing.assert_array_equal(written.frame, movies.frame)
     # starfile drops the zero of 07 when it reads numbers; written as text it stays.
     assert movies.movie_ids == ("07", "7")
     np.testing.assert_array_equal(movies.frame, [5, 2, 1, 9])

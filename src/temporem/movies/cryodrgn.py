@@ -61,7 +61,7 @@ def read_cryodrgn_poses(
     parts = loaded if isinstance(loaded, tuple | list) else (loaded,)
     if not 1 <= len(parts) <= 2:
         raise UserError(
-            f"{path} holds {len(parts)} arrays; cryoDRGN's poses are rotations, or rotations and "
+            f"{path} holds {len(parts)} arrays; give cryoDRGN's poses, which are rotations, or rotations and "
             "translations."
         )
     rotation = _array(path, parts[0], "rotations", (number_of_images, 3, 3))
@@ -70,7 +70,7 @@ def read_cryodrgn_poses(
     if len(wrong):
         raise UserError(
             f"{path}: the matrix of image {wrong[0]} is not a rotation ({len(wrong)} of {len(rotation)} are "
-            "not)."
+            "not); give the file that cryoDRGN wrote."
         )
     if len(parts) == 1:
         return Poses(rotation, np.zeros((number_of_images, 2)), f"{path} (rotations; shifts are zero)")
@@ -95,7 +95,7 @@ def read_cryodrgn_ctf(path: Path, number_of_images: int, box_size: int) -> tuple
     values = _array(path, load_arrays(path), "CTF parameters", (number_of_images, 9))
     edges = values[:, 0] * values[:, 1]
     if not np.allclose(edges, edges[0], rtol=1e-6):
-        raise UserError(f"{path} gives images of different box or pixel size; bring them to one.")
+        raise UserError(f"{path} gives images of different box or pixel size; resample them to one.")
     u, v, angle, voltage, aberration, contrast, phase = values[:, 2:].T
     columns = (u, v, np.deg2rad(angle), voltage, aberration, contrast, np.deg2rad(phase), np.zeros_like(u))
     ctf = ContrastTransfer(*(torch.from_numpy(column.astype(np.float32)) for column in columns))
@@ -107,11 +107,12 @@ def _array(path: Path, value: object, words: str, shape: tuple[int, ...]) -> npt
         raise UserError(f"{path} does not hold an array of {words}; give the file that cryoDRGN wrote.")
     if value.shape != shape:
         raise UserError(
-            f"{path} has {words} of shape {value.shape} where {shape} is needed, one for each image."
+            f"{path} has {words} of shape {value.shape} where {shape} is needed, one for each image; give "
+            "the file made for these images."
         )
     wrong = unusable(value)
     if len(wrong):
-        raise UserError(f"{path}: {words} of image {wrong[0]} are not finite numbers.")
+        raise UserError(f"{path}: {words} of image {wrong[0]} are not finite numbers; correct them.")
     return value.astype(np.float64)
 
 

@@ -31,6 +31,9 @@ PATH, INDEX, PIXEL_SIZE = "blob/path", "blob/idx", "blob/psize_A"
 CTF = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast", "phase_shift_rad", "bfactor")
 CTF_ZERO_WHERE_ABSENT = ("phase_shift_rad", "bfactor")
 
+# What to do about a value that cannot be.
+CORRECT = "correct it, or export the particles without that one"
+
 Records = npt.NDArray[Any]
 
 
@@ -59,14 +62,18 @@ def _load(path: Path) -> Records:
     try:
         records = np.load(existing_file(path), allow_pickle=False)
     except Exception as error:  # np.load raises whatever a corrupt header leads it to
-        raise UserError(f"{path} is not a .cs file: {reason(error)}.") from None
+        raise UserError(
+            f"{path} is not a .cs file: {reason(error)}; give one that cryoSPARC wrote."
+        ) from None
     if (
         not isinstance(records, np.ndarray)
         or records.dtype.names is None
         or records.ndim != 1
         or not len(records)
     ):
-        raise UserError(f"{path} is not a .cs file of particles: it holds no list of records.")
+        raise UserError(
+            f"{path} is not a .cs file of particles: it holds no list of records; give a job's particles."
+        )
     return records
 
 
@@ -82,18 +89,19 @@ def _field(path: Path, records: Records, name: str, width: int | None = None) ->
     if values.dtype.kind not in "fiu" or values.shape[1:] != (() if width is None else (width,)):
         raise UserError(
             f"{path}, field {name}: {values.shape[1:]} values of {values.dtype} are not what cryoSPARC "
-            "writes."
+            "writes; export the particles again."
         )
     wrong = unusable(values)
     if len(wrong):
-        raise UserError(f"{path} record {wrong[0]}, field {name}: not a finite number.")
+        raise UserError(f"{path} record {wrong[0]}, field {name}: not a finite number; {CORRECT}.")
     return values.astype(np.float64)
 
 
 def _positive(path: Path, records: Records, name: str) -> npt.NDArray[np.float64]:
     values = _field(path, records, name)
     if not (values > 0).all():
-        raise UserError(f"{path} record {int((values <= 0).argmax())}, field {name}: not a positive number.")
+        row = int((values <= 0).argmax())
+        raise UserError(f"{path} record {row}, field {name}: not a positive number; {CORRECT}.")
     return values
 
 
@@ -101,7 +109,8 @@ def _one_pixel_size(path: Path, records: Records) -> float:
     values = _positive(path, records, PIXEL_SIZE)
     if not np.allclose(values, values[0], rtol=1e-6, atol=0):
         raise UserError(
-            f"{path}, field {PIXEL_SIZE}: from {values.min():g} to {values.max():g} Å; bring images to one."
+            f"{path}, field {PIXEL_SIZE}: from {values.min():g} to {values.max():g} Å; all images must share "
+            "one value, with or without --pixel-size, so resample them to one, or split the file."
         )
     return float(values[0])
 
@@ -152,12 +161,13 @@ def _ctf(path: Path, records: Records) -> ContrastTransfer | None:
 
 def _text(path: Path, records: Records, options: ReadingOptions) -> Table:
     """The fields that the options name, as text."""
-    wanted = (options.movie_column, options.frame_column)
-    names = [name for name in wanted if name in _names(records) and records[name].ndim == 1]
-    for name in wanted:
+    wanted = {"--movie-column": options.movie_column, "--frame-column": options.frame_column}
+    names = [name for name in wanted.values() if name in _names(records) and records[name].ndim == 1]
+    for option, name in wanted.items():
         if name is not None and name not in names:
             raise UserError(
-                f"{path} has no field {name} of one value per image; it has {', '.join(_names(records))}."
+                f"{path} has no field {name} of one value per image; name another with {option} (it has "
+                f"{', '.join(_names(records))})."
             )
     values = {name: records[name].tolist() for name in names if name is not None}
     text = {

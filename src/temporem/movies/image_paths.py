@@ -25,4 +25,7 @@ def find_stack(name: str, metadata: Path) -> Path:
         if place.is_file():
             return place
     tried = ", ".join(str(place) for place in dict.fromkeys(places))
-    raise UserError(f"{metadata} names the stack {name}, which does not exist; tried {tried}.")
+    raise UserError(
+        f"{metadata} names the stack {name}, which does not exist (tried {tried}); put it there, or correct "
+        "its path."
+    )

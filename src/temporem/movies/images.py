@@ -54,7 +54,8 @@ class StackImages:
             _, rows, columns = stack.shape
             if rows != columns:
                 raise UserError(
-                    f"{stack.path} holds images of {columns} × {rows} pixels; they must be square."
+                    f"{stack.path} holds images of {columns} × {rows} pixels; they must be square, so crop "
+                    "or pad them."
                 )
             if rows % 2:
                 raise UserError(
@@ -72,7 +73,7 @@ class StackImages:
             stack = self.stacks[self._stack_of_row[row]]
             raise UserError(
                 f"row {row} asks for image {self._slice_of_row[row] + 1} of {stack.path}, which holds "
-                f"{stack.shape[0]} (counted from 1)."
+                f"{stack.shape[0]} (counted from 1): give the stack and the table that belong together."
             )
 
     @classmethod

@@ -43,14 +43,17 @@ def match_rows(table: Table, images: StackImages) -> Table:
             )
         if (found, number) in row_of_image:
             first = row_of_image[found, number]
-            raise UserError(f"{table.source} has two rows, {first} and {row}, for one image, {name}.")
+            raise UserError(
+                f"{table.source} has two rows, {first} and {row}, for one image, {name}; remove one of them."
+            )
         row_of_image[found, number] = row
     wanted = zip(images.stack_of_row.tolist(), images.slice_of_row.tolist(), strict=True)
     rows = [row_of_image.get(image, -1) for image in wanted]
     if -1 in rows:
         missing = images.name(rows.index(-1))
         raise UserError(
-            f"{table.source} has no row for image {missing} ({rows.count(-1)} of {len(rows)} are missing)."
+            f"{table.source} has no row for image {missing} ({rows.count(-1)} of {len(rows)} are missing); "
+            "give a table with a row for each image."
         )
     return Table(table.source, {name: [values[i] for i in rows] for name, values in table.columns.items()})
 

@@ -11,6 +11,8 @@ from temporem.movies.table import Table, read_csv
 __all__ = ["read_movie_table"]
 
 IMAGE, MOVIE, FRAME, TIME = "image", "movie", "frame", "time"
+# What to do about a missing column.
+NAME_BOTH = f"name {IMAGE} and {MOVIE} in its first line"
 
 
 def read_movie_table(
@@ -24,7 +26,7 @@ def read_movie_table(
     does.
     """
     table = read_csv(path)
-    image = table.whole_numbers(IMAGE)
+    image = table.whole_numbers(IMAGE, NAME_BOTH)
     _check_images(table, image, number_of_images)
     if TIME in table and frame_interval_in_seconds is not None:
         raise UserError(
@@ -32,7 +34,7 @@ def read_movie_table(
         )
     listed = assign_movies(
         str(path),
-        table.text(MOVIE),
+        table.text(MOVIE, NAME_BOTH),
         frame=table.whole_numbers(FRAME) if FRAME in table else None,
         time_in_seconds=table.numbers(TIME) if TIME in table else None,
         frame_interval_in_seconds=frame_interval_in_seconds,
@@ -61,7 +63,7 @@ def _check_images(table: Table, image: np.ndarray[tuple[int], np.dtype[np.int64]
         row = int(outside[0])
         raise UserError(
             f"{table.source} row {row} is about image {image[row]}, but the input has images 0 to "
-            f"{count - 1}."
+            f"{count - 1}; count its rows from 0."
         )
     times_listed = np.bincount(image, minlength=count)
     for wrong, words in ((times_listed == 0, "does not list"), (times_listed > 1, "lists more than once")):

@@ -54,7 +54,10 @@ class MrcStack:
                 f"{path} has MRC mode {mode}, which holds no real images; write it in one of {known}."
             )
         if min(columns, rows, count) < 1 or extended < 0:
-            raise UserError(f"{path} has a corrupt MRC header: {count} images of {rows} × {columns} pixels.")
+            raise UserError(
+                f"{path} has a corrupt MRC header: {count} images of {rows} × {columns} pixels; write it "
+                "again."
+            )
         data_type = np.dtype(order + TYPE_OF_MODE[mode])
         image_bytes = rows * columns * data_type.itemsize
         surplus = path.stat().st_size - HEADER_BYTES - extended - count * image_bytes

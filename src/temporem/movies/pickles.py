@@ -37,4 +37,7 @@ def load_arrays(path: Path) -> Any:
         try:
             return _ArrayUnpickler(file).load()
         except Exception as error:  # a corrupt pickle can raise anything
-            raise UserError(f"{path} could not be read as a pickle of arrays: {reason(error)}.") from None
+            raise UserError(
+                f"{path} could not be read as a pickle of arrays: {reason(error)}; give the file that "
+                "cryoDRGN wrote."
+            ) from None

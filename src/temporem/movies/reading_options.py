@@ -28,7 +28,7 @@ class ReadingOptions:
     frame_interval: float | None = None
     """Seconds from one frame number to the next."""
     pixel_size: float | None = None
-    """Pixel size in Å; overrides what the files say."""
+    """Pixel size in Å; overrides what the files say, except where they give images different ones."""
     poses: Annotated[Path | None, arg(name="pose-file")] = None
     """Poses of the images, in their order: cryoDRGN's .pkl, or a .star or .csv with RELION's columns."""
     ctf: Path | None = None

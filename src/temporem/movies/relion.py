@@ -40,6 +40,9 @@ DOSE = "rlnMicrographPreExposure"
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 # Images that RELION has already changed by the CTF need another image model than ours.
 CHANGED_BY_CTF = ("rlnCtfDataAreCtfPremultiplied", "rlnCtfDataArePhaseFlipped")
+# What to do about a missing column.
+EXPORT = "export the particles with it"
+EXPORT_POSES = f"{EXPORT}, or give other poses with --pose-file"
 # What our image model leaves out, and the value that makes it nothing.
 LEFT_OUT = {
     "rlnBeamTiltX": 0.0,
@@ -81,16 +84,20 @@ def split_image_name(name: str, where: str) -> tuple[int, str]:
     if not at:
         return 0, name
     if not (number.isascii() and number.isdigit() and int(number[-18:]) >= 1) or not path:
-        raise UserError(f"{where}: {name!r} is not an image name of the form 000001@stack.mrcs.")
+        raise UserError(
+            f"{where}: {name!r} is not an image name; write the image's number, from 1, and its stack, as in "
+            "000001@stack.mrcs."
+        )
     return int(number[-18:]) - 1, path
 
 
 def _images(table: Table, metadata: Path) -> StackImages:
     index: dict[str, int] = {}
-    names = [split_image_name(x, f"{table.source} row {i}") for i, x in enumerate(table.text(IMAGE_NAME))]
+    written = table.text(IMAGE_NAME, EXPORT)
+    names = [split_image_name(x, f"{table.source} row {i}") for i, x in enumerate(written)]
     stacks = [index.setdefault(path, len(index)) for _, path in names]
     opened = [open_stack(find_stack(path, metadata)) for path in index]
-    for row, name in enumerate(table.text(IMAGE_NAME)):
+    for row, name in enumerate(written):
         count = opened[stacks[row]].shape[0]
         if "@" not in name and count > 1:
             raise UserError(
@@ -131,7 +138,9 @@ def relion_pixel_size(table: Table) -> list[tuple[str, float]]:
     if "rlnDetectorPixelSize" in table and "rlnMagnification" in table:
         magnification = table.single_number("rlnMagnification")
         if magnification <= 0:
-            raise UserError(f"{table.source}, column rlnMagnification: {magnification:g} is not positive.")
+            raise UserError(
+                f"{table.source}, column rlnMagnification: {magnification:g} is not positive; correct it."
+            )
         # The detector's pixel is in µm.
         value = table.single_number("rlnDetectorPixelSize") * 1e4 / magnification
         return [(f"{table.source} (rlnDetectorPixelSize / rlnMagnification)", value)]
@@ -145,12 +154,12 @@ def relion_poses(table: Table, pixel_size_in_angstroms: float) -> Poses | None:
     """
     if not any(name in table for name in ANGLES):
         return None
-    angles = np.stack([table.numbers(name) for name in ANGLES], axis=-1)
+    angles = np.stack([table.numbers(name, EXPORT_POSES) for name in ANGLES], axis=-1)
     rotation = matrix_from_relion_angles(torch.from_numpy(np.deg2rad(angles))).numpy()
     for suffix, unit in (("Angst", 1.0), ("", pixel_size_in_angstroms)):
         names = [f"rlnOrigin{axis}{suffix}" for axis in "XY"]
         if any(name in table for name in names):
-            origin = np.stack([table.numbers(name) for name in names], axis=-1) * unit
+            origin = np.stack([table.numbers(name, EXPORT_POSES) for name in names], axis=-1) * unit
             # 0.0 minus, so that no shift is 0 and not −0.
             return Poses(rotation, 0.0 - origin, f"{table.source} (angles and {names[0]}, {names[1]})")
     return Poses(rotation, np.zeros((len(table), 2)), f"{table.source} (angles; no origins: shifts are zero)")
@@ -173,12 +182,12 @@ def relion_ctf(table: Table) -> ContrastTransfer | None:
         return None
     zero = np.zeros(len(table))
     columns = (
-        table.numbers(DEFOCUS[0]),
-        table.numbers(DEFOCUS[1]),
-        np.deg2rad(table.numbers(DEFOCUS[2])),
-        table.numbers("rlnVoltage"),
-        table.numbers("rlnSphericalAberration"),
-        table.numbers("rlnAmplitudeContrast"),
+        table.numbers(DEFOCUS[0], EXPORT),
+        table.numbers(DEFOCUS[1], EXPORT),
+        np.deg2rad(table.numbers(DEFOCUS[2], EXPORT)),
+        table.numbers("rlnVoltage", EXPORT),
+        table.numbers("rlnSphericalAberration", EXPORT),
+        table.numbers("rlnAmplitudeContrast", EXPORT),
         np.deg2rad(table.numbers("rlnPhaseShift")) if "rlnPhaseShift" in table else zero,
         table.numbers("rlnCtfBfactor") if "rlnCtfBfactor" in table else zero,
     )

@@ -39,7 +39,7 @@ def read_star(path: Path) -> Table:
     except (ValueError, RuntimeError) as error:
         # gemmi calls a string's place string:line:column(byte).
         what = re.sub(r"^string:(\d+):\d+\(\d+\): ", r"line \1: ", reason(error))
-        raise UserError(f"{path} is not a STAR file: {what}.") from None
+        raise UserError(f"{path} is not a STAR file: {what}; correct it, or give another.") from None
     blocks = {block.name.strip(): block for block in document}
     if "particles" in blocks:
         particles = _columns(blocks["particles"])
@@ -51,7 +51,7 @@ def read_star(path: Path) -> Table:
             f"{path} has no table data_particles (tables found: {found}); give a particles STAR file."
         )
     if not particles or not next(iter(particles.values())):
-        raise UserError(f"{path} lists no images; its particles table is empty.")
+        raise UserError(f"{path} lists no images; its particles table is empty, so give another.")
     if "optics" in blocks and "particles" in blocks:
         particles |= _optics(path, particles, _columns(blocks["optics"]))
     return Table(str(path), particles)
@@ -73,10 +73,16 @@ def _optics(
 ) -> dict[str, list[str]]:
     """Columns of the optics table that the particles lack, one value per particle."""
     if OPTICS_GROUP not in optics or OPTICS_GROUP not in particles:
-        raise UserError(f"{path} has data_optics, but {OPTICS_GROUP} is not in both of its tables.")
+        raise UserError(
+            f"{path} has data_optics, but {OPTICS_GROUP} is not in both of its tables; add it where it is "
+            "missing."
+        )
     index = {group: i for i, group in enumerate(optics[OPTICS_GROUP])}
     for row, group in enumerate(particles[OPTICS_GROUP]):
         if group not in index:
-            raise UserError(f"{path} row {row} is of optics group {group}, which data_optics does not have.")
+            raise UserError(
+                f"{path} row {row} is of optics group {group}, which data_optics does not have; add the "
+                "group there, or correct the row."
+            )
     rows = [index[group] for group in particles[OPTICS_GROUP]]
     return {name: [values[i] for i in rows] for name, values in optics.items() if name not in particles}

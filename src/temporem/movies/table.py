@@ -13,6 +13,9 @@ from temporem.errors import UserError
 
 __all__ = ["Table", "existing_file", "read_csv", "reason", "unusable"]
 
+# What to do about a missing column that the user named.
+NAME_ANOTHER = "name another"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -27,47 +30,51 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self.columns
 
-    def text(self, name: str) -> Sequence[str]:
-        """Return one column as text.
+    def text(self, name: str, remedy: str = NAME_ANOTHER) -> Sequence[str]:
+        """Return one column as text; a name may begin with the underscore that STAR files write before it.
 
-        Raises UserError where the file has no such column.
+        Raises UserError where the file has no such column; `remedy` says what to do then.
         """
-        if name not in self.columns:
-            raise UserError(
-                f"{self.source} has no column {name}; it has {', '.join(self.columns) or 'none'}."
-            )
-        return self.columns[name]
+        for known in (name, name.removeprefix("_")):
+            if known in self.columns:
+                return self.columns[known]
+        has = ", ".join(self.columns) or "none"
+        raise UserError(f"{self.source} has no column {name}; {remedy} (it has {has}).")
 
-    def numbers(self, name: str) -> npt.NDArray[np.float64]:
+    def numbers(self, name: str, remedy: str = NAME_ANOTHER) -> npt.NDArray[np.float64]:
         """Return one column (rows,) as finite numbers.
 
-        Raises UserError for a missing column and for the first row that holds no finite number.
+        Raises UserError as `text` does, and for the first row that holds no finite number.
         """
-        text = self.text(name)
+        text = self.text(name, remedy)
         try:
             values = np.array([float(x) for x in text], dtype=np.float64)
         except ValueError:
             row = next(i for i, x in enumerate(text) if not _is_number(x))
             raise UserError(
-                f"{self.source} row {row}, column {name}: {text[row]!r} is not a number."
+                f"{self.source} row {row}, column {name}: {text[row]!r} is not a number; correct that value."
             ) from None
         wrong = unusable(values)
         if len(wrong):
             row = int(wrong[0])
-            raise UserError(f"{self.source} row {row}, column {name}: {text[row]!r} is not a finite number.")
+            raise UserError(
+                f"{self.source} row {row}, column {name}: {text[row]!r} is not a finite number; correct that "
+                "value."
+            )
         return values
 
-    def whole_numbers(self, name: str) -> npt.NDArray[np.int64]:
+    def whole_numbers(self, name: str, remedy: str = NAME_ANOTHER) -> npt.NDArray[np.int64]:
         """Return one column (rows,) as integers; 3.0 counts as one.
 
         Raises UserError as `numbers` does, and for a fraction or a number beyond 2⁵³.
         """
-        values = self.numbers(name)
+        values = self.numbers(name, remedy)
         wrong = np.flatnonzero((values != np.round(values)) | (np.abs(values) > 2**53))
         if len(wrong):
             row = int(wrong[0])
             raise UserError(
-                f"{self.source} row {row}, column {name}: {self.columns[name][row]!r} is not a whole number."
+                f"{self.source} row {row}, column {name}: {self.text(name)[row]!r} is not a whole number; "
+                "correct that value."
             )
         return values.astype(np.int64)
 
@@ -81,7 +88,8 @@ class Table:
             row = int(np.flatnonzero(~np.isclose(values, values[0], rtol=1e-6, atol=0))[0])
             raise UserError(
                 f"{self.source}, column {name}: {values[0]:g} in row 0 but {values[row]:g} in row {row}; all "
-                "images must share one value, so bring them to one, or split the file."
+                "images must share one value, with or without --pixel-size, so resample them to one, or "
+                "split the file."
             )
         return float(values[0])
 
@@ -104,7 +112,7 @@ def existing_file(path: Path) -> Path:
     Raises UserError where it is not a file.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder where a file was expected.")
+        raise UserError(f"{path} is a folder where a file was expected; give a file in it.")
     if not path.is_file():
         raise UserError(f"{path} does not exist; check the path.")
     return path
@@ -113,23 +121,28 @@ def existing_file(path: Path) -> Path:
 def read_csv(path: Path) -> Table:
     """Read a comma-separated file with a header line.
 
-    Raises UserError where it is missing, not UTF-8 text, empty, or has rows of another length than the
-    header.
+    Raises UserError where it is missing, not UTF-8 text, empty, separated by semicolons, or has rows of
+    another length than the header.
     """
     try:
         with existing_file(path).open(encoding="utf-8-sig", newline="") as file:
             lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a comma-separated text file: {reason(error)}.") from None
+        raise UserError(
+            f"{path} is not a comma-separated text file: {reason(error)}; save it as one."
+        ) from None
     if len(lines) < 2:
         raise UserError(f"{path} has no rows; it needs a header line and one line per image.")
     header = [name.strip() for name in lines[0][1]]
+    if len(header) == 1 and ";" in header[0]:
+        raise UserError(f"{path} separates its columns by semicolons; separate them by commas.")
     if len(set(header)) < len(header):
-        raise UserError(f"{path} names a column twice in its header: {', '.join(header)}.")
+        raise UserError(f"{path} names a column twice in its header; rename one ({', '.join(header)}).")
     for number, row in lines:
         if len(row) != len(header):
             raise UserError(
-                f"{path} line {number} has {len(row)} values but the header names {len(header)} columns."
+                f"{path} line {number} has {len(row)} values but the header names {len(header)} columns; "
+                "correct that line."
             )
     rows = [row for _, row in lines[1:]]
     return Table(str(path), {name: [row[i].strip() for row in rows] for i, name in enumerate(header)})

@@ -40,13 +40,14 @@ class TiffStack:
                 byte_order = file.byteorder
                 number_of_series = len(file.series)
         except Exception as error:  # tifffile raises whatever a corrupt file leads it to
-            raise UserError(f"{path} could not be read as TIFF: {reason(error)}.") from None
+            raise UserError(f"{path} could not be read as TIFF: {reason(error)}; write it again.") from None
         if len(shape) == 2:
             shape = (1, *shape)
         grey = axes.endswith("YX") and data_type is not None and data_type.kind in "iuf"
         if number_of_series != 1 or len(shape) != 3 or min(shape) < 1 or not grey:
             raise UserError(
-                f"{path} must hold grey images of one shape, one per page; it holds {shape} of {data_type}."
+                f"{path} must hold grey images of one shape, one per page, but holds {shape} of {data_type}; "
+                "write it so."
             )
         count, rows, columns = shape
         if offset is not None and offset + math.prod(shape) * data_type.itemsize > path.stat().st_size:
@@ -60,5 +61,5 @@ class TiffStack:
         try:
             pages = tifffile.imread(self.path, key=[int(x) for x in slices])
         except Exception as error:  # as above
-            raise UserError(f"{self.path} has a corrupt image: {reason(error)}.") from None
+            raise UserError(f"{self.path} has a corrupt image: {reason(error)}; write it again.") from None
         return np.asarray(pages).reshape(len(slices), *self.shape[1:])

@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from temporem.errors import UserError
+from temporem.movies.table import existing_file
 from temporem.reconstruction.run import Run
 
 __all__ = ["choose_rows", "movie_rows", "read_index_file"]
@@ -40,9 +41,11 @@ def movie_rows(run: Run, movie: str) -> list[int]:
 def read_index_file(path: Path) -> list[int]:
     """Image rows of a text file, one on each line; empty lines are passed over."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the index file {path} cannot be read ({error}): give a text file.") from error
+        lines = existing_file(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(
+            f"the index file {path} is not text: write one image row on each line, counted from 0."
+        ) from None
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
