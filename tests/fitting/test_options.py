@@ -63,3 +63,10 @@ def test_one_density_moves_unless_networks_are_asked_for(options: dict[str, Any]
 def test_an_option_of_networks_is_not_taken_in_vain() -> None:
     with pytest.raises(UserError, match="no networks that --learning-rate could be for: leave out one"):
         FittingOptions(generator="deformable", learning_rate=1e-3).check()
+
+
+def test_networks_that_make_volumes_or_features_from_nothing_are_wider() -> None:
+    assert FittingOptions().units < FittingOptions(explicit=False).units
+    assert FittingOptions(features="image").units == FittingOptions(explicit=False).units
+    assert FittingOptions().without_poses().units == FittingOptions(explicit=False).units
+    assert FittingOptions(width=7, explicit=False).units == 7

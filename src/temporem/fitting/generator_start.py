@@ -46,7 +46,7 @@ def _start_fourier(options: FittingOptions, found: VolumesFound, before: Generat
     if base is None and options.explicit:
         base = AnchorGenerator(box, options.dimensions, 1)
         base.fill(found.consensus.volume.cpu())
-    config = FourierGeneratorConfig(box, options.dimensions, options.width, options.layers, options.encoding)
+    config = FourierGeneratorConfig(box, options.dimensions, options.units, options.layers, options.encoding)
     generator = FourierGenerator(config, torch.Generator().manual_seed(options.seed), base)
     if before is None:
         share = AMPLITUDE if options.explicit else 1.0

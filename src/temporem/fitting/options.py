@@ -72,8 +72,9 @@ class FittingOptions:
     """What makes the volumes. fourier: the paper's MLP at Fourier coordinates; deformable: one density that
     moves, which every frame has a part in, or averages along the states where these foretell movies left out
     better. auto: fourier with cryodrgn, and wherever an option of the networks is given; else deformable."""
-    width: int = 256
-    """Units in each hidden layer of the generator."""
+    width: int | Literal["auto"] = "auto"
+    """Units in each hidden layer of the networks; auto: 64 where the generator adds to explicit volumes, as
+    good there as more; 256 where it makes them from nothing, or features are taken from images."""
     layers: int = 3
     """Residual hidden layers of the generator."""
     encoding: EncodingKind = "gaussian"
@@ -96,6 +97,13 @@ class FittingOptions:
         if self.latent_dim == "auto":
             raise ValueError("the latent dimension has yet to be chosen")
         return self.latent_dim
+
+    @property
+    def units(self) -> int:
+        """In each hidden layer of the networks."""
+        if self.width == "auto":
+            return 64 if self.explicit and self.features == "subspace" else 256
+        return self.width
 
     @property
     def deforms(self) -> bool:
@@ -133,7 +141,7 @@ class FittingOptions:
             # What scikit-learn takes.
             ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2³² − 1"),
             ("epochs", self.epochs, self.epochs >= 2, "at least 2"),
-            ("width", self.width, self.width >= 1, "at least 1"),
+            ("width", self.width, self.width == "auto" or self.width >= 1, "auto, or at least 1"),
             ("layers", self.layers, self.layers >= 1, "at least 1"),
             ("frames-per-batch", self.frames_per_batch, self.frames_per_batch >= 1, "at least 1"),
             (

@@ -56,7 +56,7 @@ def assemble(
             features = SubspaceFeatures(subspace)
         else:
             features = ImageFeatures(
-                store.lattice, min(FEATURE_RADIUS, box // 2), options.width, options.layers
+                store.lattice, min(FEATURE_RADIUS, box // 2), options.units, options.layers
             )
         encoder: Encoder
         prior: LatentPrior
@@ -71,7 +71,7 @@ def assemble(
         poses: PoseEstimator | None = None
         if options.infers_poses:
             seeded = torch.Generator().manual_seed(options.seed)
-            poses = PoseEstimator(features.width, options.width, options.layers, POSE_HEADS, seeded)
+            poses = PoseEstimator(features.width, options.units, options.layers, POSE_HEADS, seeded)
     return DynamicalModel(generator, features, encoder, prior, poses).to(store.device)
 
 
