@@ -16,7 +16,7 @@ FRAMES = 50
 VARIANTS = {
     "defaults": [],
     "other seed": ["--seed", "1"],
-    "width 64": ["--width", "64"],
+    "width 256": ["--width", "256"],
     "width 512": ["--width", "512"],
     "1 layer": ["--layers", "1"],
     "5 layers": ["--layers", "5"],

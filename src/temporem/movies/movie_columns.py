@@ -92,7 +92,10 @@ def assign_movies(
     movie_of_id: dict[str, int] = {}
     for row, name in enumerate(ids):
         if not name or not name.isprintable():
-            raise UserError(f"{source} row {row}, {movie_words}: {name!r} cannot name a movie.")
+            raise UserError(
+                f"{source} row {row}, {movie_words}: {name!r} cannot name a movie; write another name "
+                "there, or choose another --movie-column."
+            )
         movie_of_id.setdefault(name, len(movie_of_id))
     movie = np.array([movie_of_id[name] for name in ids], dtype=np.int64)
     if frame is None:

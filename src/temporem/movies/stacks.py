@@ -148,7 +148,8 @@ def _one_per_stack(
     """One movie per stack, named after it; frame numbers and times from the table where it has them."""
     if table is None and (options.movie_column or options.frame_column):
         raise UserError(
-            f"{source} has no table beside its stacks for --movie-column or --frame-column to read."
+            f"{source} has no table beside its stacks for --movie-column or --frame-column to read; give one "
+            "with --pose-file, or leave them out."
         )
     if table is not None and options.movie_column:
         return movies_from_columns(table, options)
