@@ -116,6 +116,20 @@ def test_as_many_states_are_chosen_as_there_are(gap: float, expected: int) -> No
     assert min(told, key=lambda x: x.bic).states == expected
 
 
+def test_frames_beside_a_jump_that_lie_between_the_states_are_no_state_of_their_own() -> None:
+    """As a smoother leaves them that takes the motion for continuous."""
+    latents = jumping_latents(40, 30, 0.1, 0.2, 0.1, seed=3)
+    state = latents["state"].to_numpy()
+    of_movie = latents.groupby("movie")["state"]
+    beside = (of_movie.shift(1, fill_value=1) == 0) | (of_movie.shift(-1, fill_value=1) == 0)
+    latents.loc[beside & (state == 1), "z1"] -= 0.7
+    states, told = choose_states(principal_trajectories(latents, "frames"), 4, seed=0)
+    assert states.count == 2
+    # The likelihood alone would have them one.
+    assert told[2].behind_best < -1
+    assert told[2].shortest_stay_in_frames < 2
+
+
 def test_axes_are_kept_that_hold_the_variance() -> None:
     random = np.random.default_rng(0)
     count = 200
