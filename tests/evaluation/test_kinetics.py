@@ -165,7 +165,7 @@ def test_motion_without_states_is_said_to_be_continuous(tmp_path: Path) -> None:
 def test_without_deeptime_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deeptime.markov.tools", None)
     run = run_with(jumping_latents(3, 6, 0.1, 0.1, 0.3, seed=0), tmp_path / "run")
-    with pytest.raises(UserError, match="pip install deeptime"):
+    with pytest.raises(UserError, match=r"temporem\[kinetics\]"):
         measure_kinetics(run, tmp_path / "out", KineticsOptions())
 
 

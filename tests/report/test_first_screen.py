@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_inputs_stand_beside_predictions_where_the_input_is_there(run: Run, tmp_
     assert "What went in" not in without
 
 
-def pretend_summary(**methods: float) -> dict[str, object]:
+def pretend_summary(**methods: float) -> dict[str, Any]:
     resolution = {
         name: {"moving": {"resolution_in_angstroms": {"mean_over_frames": x}}} for name, x in methods.items()
     }
@@ -106,6 +107,16 @@ def test_the_verdict_comes_from_the_strongest_evidence(tmp_path: Path) -> None:
     told = verdict(held_out, tmp_path)
     assert "reaches 6.2 Å where the molecule moves" in told
     assert "all frames averaged 13.0 Å" in told
+    assert "Nyquist" not in told
+
+
+def test_at_nyquist_the_verdict_tells_the_difference_that_is_left(tmp_path: Path) -> None:
+    summary = pretend_summary(run=6.0, consensus=6.1) | {"nyquist_in_angstroms": 6.0}
+    for name, psnr in (("run", 43.3), ("consensus", 36.8)):
+        summary["methods"][name]["psnr_in_decibels"] = psnr
+    (tmp_path / "evaluation.json").write_text(json.dumps(summary))
+    told = verdict({}, tmp_path)
+    assert "no more than 6.0 Å (Nyquist); the difference is in the PSNR, 43.3 dB against 36.8 dB." in told
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])

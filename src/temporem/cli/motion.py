@@ -44,7 +44,7 @@ def motion(
     found = write_motion(opened, output, choose_rows(opened, movie, index_file), parts, seed)
     print(
         f"Density is displaced by {found.amplitude_in_angstroms:.2f} Å rms over the states; displacements "
-        f"written are from image {found.reference_image}."
+        f"written are from image {found.reference_image}, whose state is in the middle."
     )
     segments = found.segments
     turns = segments.angle_in_degrees.max(0).values.tolist()

@@ -57,10 +57,10 @@ class SignEvidence:
         scores = torch.cat(self._scores).double()
         z = float(scores.mean() / (scores.std() / math.sqrt(len(scores)))) if len(scores) > 1 else 0.0
         found = "bright" if z > 0 else "dark"
-        measured = f"the images say {found}, {abs(z):.1f} standard errors from even"
+        measured = f"the images say {found}, {abs(z):.1f} standard errors from a tie"
         if choice != "auto":
             doubt = f"; but {measured}" if abs(z) >= SURE and found != choice else ""
             return (1 if choice == "bright" else -1), f"{choice}, as asked{doubt}"
         if abs(z) < SURE:
             return 1, f"bright, RELION's convention, because the images do not tell ({measured}); check it"
-        return (1 if z > 0 else -1), f"{found}, found in the images ({abs(z):.0f} standard errors from even)"
+        return (1 if z > 0 else -1), f"{found}, found in the images ({abs(z):.0f} standard errors from a tie)"

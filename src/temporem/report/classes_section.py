@@ -53,7 +53,7 @@ def classes_section(run: Run, latents: pd.DataFrame, shown: ShownMovie) -> str:
         drawn = picture(shown.scene.draw(volume, shown.level, SURFACE, 180), f"Surface of class {number}")
         figures.append(
             f"<figure>{drawn}<figcaption><b>Class {number}</b>, {facts['share']:.0%} of frames<br>"
-            f"image {image}<br>{facts['movies']:.0f} movies, {facts['through']:.0f} of them elsewhere too"
+            f"image {image}<br>seen in {facts['movies']:.0f} movies, of which {facts['through']:.0f} leave it"
             "</figcaption></figure>"
         )
     return section(

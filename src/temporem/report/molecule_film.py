@@ -98,7 +98,7 @@ def _ffmpeg() -> Any:
         import imageio_ffmpeg
     except ImportError:
         raise UserError(
-            "MP4 needs the package imageio-ffmpeg, which is not installed: pip install imageio-ffmpeg, or "
+            "MP4 needs the package imageio-ffmpeg, which is not installed: pip install 'temporem[video]', or "
             "ask for a gif."
         ) from None
     return imageio_ffmpeg

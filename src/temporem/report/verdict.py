@@ -14,6 +14,9 @@ NULL = (
     " from time."
 )
 
+NEAR_NYQUIST = 1.02
+"""A resolution finer than this many times Nyquist has nowhere to go."""
+
 
 def verdict(config: Mapping[str, Any], evaluation: Path, halves: str = "") -> str:
     """Against a truth where there is one, else what halves of the movies and frames held out told.
@@ -56,4 +59,12 @@ def _against_truth(summary: Mapping[str, Any]) -> str:
         told += (
             f", and all frames averaged {still[where]['resolution_in_angstroms']['mean_over_frames']:.1f} Å"
         )
-    return f"{told} (FSC 0.5)."
+    told += " (FSC 0.5)."
+    finest = summary.get("nyquist_in_angstroms", 0.0)
+    if reached <= NEAR_NYQUIST * finest:
+        told += f" The images can show no more than {finest:.1f} Å (Nyquist)"
+        if still is not None:
+            ours, theirs = (x["psnr_in_decibels"] for x in (figures, still))
+            told += f"; the difference is in the PSNR, {ours:.1f} dB against {theirs:.1f} dB"
+        told += "."
+    return told

@@ -14,7 +14,7 @@ FILES = """
 |---|---|
 | `movies.star`, `movies.mrcs` | the images with poses and CTF, RELION 3.1 |
 | `simulation.json` | every option they were made with |
-| `truth/` | every frame's state, pose and volume, for `temporem evaluate` |
+| `truth/` | every frame's state and pose, and the atoms whose density `temporem evaluate` compares with |
 """
 PATHS = {
     "steered": "{paths} of an elastic network, steered by RMSD from the first structure to the last",

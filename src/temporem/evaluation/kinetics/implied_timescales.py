@@ -45,7 +45,7 @@ def markov_tools() -> Tools:
         from deeptime.markov.tools.estimation.dense.tmat_sampling import tmatrix_sampler
     except ImportError:
         raise UserError(
-            "kinetics needs the package deeptime, which is not installed: pip install deeptime."
+            "kinetics needs the package deeptime, which is not installed: pip install 'temporem[kinetics]'."
         ) from None
     return Tools(estimation, analysis, tmatrix_sampler.TransitionMatrixSampler)
 

@@ -26,7 +26,10 @@ def motion_sentence(scores: SubspaceScores) -> str:
     components = "1 component foretells" if scores.best == 1 else f"{scores.best} components foretell"
     better = f"{components} frames of other movies better than one volume does, by {score}"
     if motion_found(scores):
-        return f"Motion found: {better}; with the frames of each movie in random order, worse by {order}."
+        return (
+            f"Motion found: {better}; with the frames of each movie in random order they are foretold worse"
+            f" than in order, by {order}."
+        )
     if score.is_positive:
         return (
             f"No motion found, but states that differ: {better}; the frames' order tells nothing ({order}):"

@@ -37,7 +37,7 @@ def write_ome_zarr(
         import zarr
     except ImportError:
         raise UserError(
-            "OME-Zarr needs the package zarr, which is not installed: pip install zarr."
+            "OME-Zarr needs the package zarr, which is not installed: pip install 'temporem[zarr]'."
         ) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

@@ -25,6 +25,8 @@ __all__ = ["MotionFound", "write_motion"]
 STATES = 40
 """Of the run, evenly chosen, that amplitudes and rigid parts are found from."""
 ARROWS = 500
+PALETTE = "#440154:#3b528b:#21918c:#5ec962:#fde725"
+"""Viridis, which ChimeraX does not know by name."""
 _SHORTEST_IN_ANGSTROMS = 0.1
 """Of arrows that are drawn."""
 _REACH_IN_PIXELS = 1.5
@@ -178,11 +180,14 @@ def _centre(
 
 def _script(run: Run, level: float, largest: float, arrows: str) -> str:
     lines = (
-        f"# What moves in {' '.join(run.path.name.split())}: open this file in ChimeraX",
-        "open reference.mrc amplitude.mrc parts.mrc",
+        f"# What moves in {' '.join(run.path.name.split())}: open this file in a new session of ChimeraX",
+        # Each by itself: several files of one command would be one group, #1.1 and on.
+        "open reference.mrc",
+        "open amplitude.mrc",
+        "open parts.mrc",
         f"volume #1 style surface step 1 level {level:.6g}",
         "hide #2,3 models",
-        f"color sample #1 map #2 palette viridis range 0,{max(largest, 1e-3):.3g}",
+        f"color sample #1 map #2 palette {PALETTE} range 0,{max(largest, 1e-3):.3g}",
         f"open {arrows}",
         "transparency #1 40",
         "view",
