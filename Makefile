@@ -33,6 +33,7 @@ clean:
 .venv/with-test: EXTRAS = test,demo,trajectories,paths,kinetics,video,zarr
 .venv/with-docs: EXTRAS = docs
 .venv/with-demo .venv/with-test .venv/with-docs: pyproject.toml constraints.txt
+	@echo "Installing into .venv, about 1.6 GB for the demo; pip prints nothing for some minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
