@@ -1,7 +1,11 @@
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# A shell ignores SIGINT for what it runs in the background, and with it every Ctrl-C that tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
