@@ -15,6 +15,7 @@ from temporem.evaluation.halves import (
 from temporem.files import check_folder
 from temporem.reconstruction.export import choose_rows
 from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import OF_HALVES
 from temporem.report.halves_section import write_halves_figures
 from temporem.report.report import write_report
 
@@ -39,7 +40,7 @@ def halves(
         movie: Also write a map of the local resolution for each frame of this movie.
     """
     comparison.check()
-    opened, folder = Run.open(run), run / "halves"
+    opened, folder = Run.open(run), run / OF_HALVES
     check_folder(folder)
     rows = None if movie is None else choose_rows(opened, movie, None)
     fitted = fit_halves(opened, folder)

@@ -39,6 +39,7 @@ from temporem.fitting.reconstruct import reconstruct
 from temporem.progress import console, progress
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import CORRELATIONS, SPREAD
 from temporem.reconstruction.volume_file import write_volume
 
 __all__ = [
@@ -132,8 +133,8 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
     beneath = _floor(halves, states, run.mask(), told["whole"].mean(0), options.seed)
     told["corrected"] = (told["masked"] - beneath) / (1 - beneath).clamp(min=1e-6)
     box, pixel = len(beneath) * 2 - 2, run.pixel_size_in_angstroms
-    write_volume(output / "spread.mrc", spread, pixel)
-    write_table(output / "fsc.csv", _fsc_table(told, beneath, box * pixel))
+    write_volume(output / SPREAD, spread, pixel)
+    write_table(output / CORRELATIONS, _fsc_table(told, beneath, box * pixel))
     write_table(output / "frames.csv", _frames_table(shown, told, box, pixel))
     over_time = {name: told[name] for name in ("corrected", "masked")}
     frame = shown["frame"].to_numpy(np.int64)

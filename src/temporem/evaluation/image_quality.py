@@ -9,7 +9,7 @@ from jaxtyping import Float
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from temporem.physics.volumes import grid_radius
+from temporem.physics.volumes import filtered, grid_radius
 
 __all__ = ["low_pass", "match_gain_and_offset", "psnr_in_decibels", "ssim"]
 
@@ -29,10 +29,7 @@ def low_pass(volume: Float[Tensor, "*batch n n n"]) -> Float[Tensor, "*batch n n
 
     One half at n / 3 Fourier pixels, falling from 1 to 0 over two around it, as RELION's filter does.
     """
-    n = volume.shape[-1]
-    transform = torch.fft.rfftn(volume, dim=(-3, -2, -1)) * _filter(n)
-    passed: Tensor = torch.fft.irfftn(transform, s=(n, n, n), dim=(-3, -2, -1))
-    return passed
+    return filtered(volume, _filter(volume.shape[-1]))
 
 
 def match_gain_and_offset(

@@ -31,8 +31,8 @@ PATH, INDEX, PIXEL_SIZE = "blob/path", "blob/idx", "blob/psize_A"
 CTF = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast", "phase_shift_rad", "bfactor")
 CTF_ZERO_WHERE_ABSENT = ("phase_shift_rad", "bfactor")
 
-# What to do about a value that cannot be.
 CORRECT = "correct it, or export the particles without that one"
+"""What to do about a value that cannot be."""
 
 Records = npt.NDArray[Any]
 

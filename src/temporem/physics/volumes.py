@@ -12,6 +12,7 @@ from torch import Tensor
 
 __all__ = [
     "PADDING",
+    "filtered",
     "fourier_resize",
     "fourier_to_volume",
     "grid_frequency",
@@ -67,13 +68,19 @@ def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
     return (whole[:, None, None] + whole[:, None] + half).sqrt()
 
 
+def filtered(
+    volumes: Float[Tensor, "*batch n n n"], weight: Float[Tensor, "n n n//2+1"]
+) -> Float[Tensor, "*batch n n n"]:
+    """Volumes whose transforms are multiplied by a real `weight` at every half-grid point."""
+    found: Tensor = torch.fft.irfftn(
+        torch.fft.rfftn(volumes, dim=CUBE) * weight, s=volumes.shape[-3:], dim=CUBE
+    )
+    return found
+
+
 def low_passed(volumes: Float[Tensor, "*batch n n n"], radius: float) -> Float[Tensor, "*batch n n n"]:
     """Volumes up to `radius` cycles per box, with an edge that falls from 1 to 0 over two about it."""
-    passed = ((radius + 1 - grid_radius(volumes.shape[-1])) / 2).clamp(0, 1)
-    filtered: Tensor = torch.fft.irfftn(
-        torch.fft.rfftn(volumes, dim=CUBE) * passed, s=volumes.shape[-3:], dim=CUBE
-    )
-    return filtered
+    return filtered(volumes, ((radius + 1 - grid_radius(volumes.shape[-1])) / 2).clamp(0, 1))
 
 
 def fourier_resize(volume: Float[Tensor, "*batch n n n"], size: int) -> Float[Tensor, "*batch m m m"]:

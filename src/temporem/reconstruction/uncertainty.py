@@ -19,18 +19,26 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from temporem.physics.volumes import grid_radius, low_passed
+from temporem.physics.volumes import filtered, grid_radius, low_passed
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import read_volume
 
-__all__ = ["CURVES", "DRAWS", "SPREAD", "drawn_states", "fit_error", "voxel_deviations"]
+__all__ = [
+    "CORRELATIONS",
+    "DRAWS",
+    "OF_HALVES",
+    "SPREAD",
+    "drawn_states",
+    "fit_error",
+    "voxel_deviations",
+]
 
 DRAWS = 32
 """States drawn for a frame: a standard deviation from so many is itself known to an eighth."""
-SPREAD, CURVES = "halves/spread.mrc", "halves/fsc.csv"
-"""In a run's folder, of `temporem halves`: root mean square of half the difference of its halves' volumes;
-and how they correlate."""
+OF_HALVES, SPREAD, CORRELATIONS = "halves", "spread.mrc", "fsc.csv"
+"""In a run's folder what `temporem halves` leaves, and in that the root mean square of half the difference of
+the halves' volumes, and how these correlate."""
 RELIABLE = 0.5
 """Halves that correlate less say too little: what is missing is told up to the first such shell."""
 SMOOTHING_IN_VOXELS = 2.0
@@ -60,15 +68,16 @@ class FitError:
 
 def fit_error(run: Run) -> FitError | None:
     """The fit's error as the halves of its movies tell it; None where there are none."""
-    if not (run.path / SPREAD).exists():
+    folder = run.path / OF_HALVES
+    if not (folder / SPREAD).exists():
         return None
-    curves = pd.read_csv(run.path / CURVES)
+    curves = pd.read_csv(folder / CORRELATIONS)
     correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
     # The curve begins at shell 1; shell 0 is a volume's offset, which says nothing.
     correlation = torch.cat((torch.ones(1), correlation.float().clamp(0, 1)))
     reliable = (correlation >= RELIABLE).cumprod(0).bool()
     return FitError(
-        variance=_smoothed(read_volume(run.path / SPREAD).square()),
+        variance=_smoothed(read_volume(folder / SPREAD).square()),
         differing=1 - correlation,
         missing=torch.where(reliable, correlation.clamp(min=RELIABLE).pow(-2) - 1, 0),
     )
@@ -130,10 +139,7 @@ def _variance(volumes: Iterator[Tensor], count: int) -> Tensor:
 
 def _weighted(volume: Float[Tensor, "n n n"], of_shell: Float[Tensor, " shells"]) -> Float[Tensor, "n n n"]:
     shell = grid_radius(volume.shape[-1]).round().long().clamp(max=len(of_shell) - 1)
-    axes = (-3, -2, -1)
-    transform = torch.fft.rfftn(volume, dim=axes) * of_shell[shell]
-    weighted: Tensor = torch.fft.irfftn(transform, s=volume.shape, dim=axes)
-    return weighted
+    return filtered(volume, of_shell[shell])
 
 
 def _smoothed(squared: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:

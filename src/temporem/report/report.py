@@ -13,6 +13,7 @@ from temporem.evaluation.evaluation_folder import OVER_TIME
 from temporem.evaluation.null import NULL_FILE, is_null
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import OF_HALVES
 from temporem.report.classes_section import classes_section
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
@@ -47,12 +48,12 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     folder = run.path / "evaluation" if evaluation is None else evaluation
     shown = shown_movie(run, latents)
     parts = [
-        _heading(run, config, latents, verdict(config, folder, halves_told(run.path / "halves"))),
+        _heading(run, config, latents, verdict(config, folder, halves_told(run.path / OF_HALVES))),
         moving_molecule_section(shown),
     ]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
-    parts.append(halves_section(run.path / "halves"))
+    parts.append(halves_section(run.path / OF_HALVES))
     parts.append(poses_section(config.get("poses", {})))
     parts.append(held_out_section(config.get("held_out", {}), _against_null(run)))
     parts += [

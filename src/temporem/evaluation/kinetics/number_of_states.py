@@ -7,7 +7,7 @@ import numpy as np
 from temporem.evaluation.kinetics.hidden_markov import GaussianStates, fit_states
 from temporem.evaluation.kinetics.trajectories import LatentTrajectories
 
-__all__ = ["StateCount", "choose_states"]
+__all__ = ["SHORTEST_STAY", "StateCount", "choose_states"]
 
 FOLDS = 5
 SHORTEST_STAY = 2.0
