@@ -1,10 +1,13 @@
 """Sums over points, against the same sums term by term and against projections by another program's rules."""
 
 import math
+import threading
+from typing import Any
 
 import pytest
 import torch
 
+from temporem.physics import nonuniform
 from temporem.physics.lattice import half_disc
 from temporem.physics.points import point_slices, point_volume, spread_slices
 
@@ -114,3 +117,21 @@ def test_slices_are_projections_of_the_volume() -> None:
     expected = disc.from_images(volume.sum(0))
     found = point_slices(position[:, :2].mT[None].float(), amplitude.float(), disc.frequency, BOX)[0]
     assert rms(found - expected) < 2e-3 * rms(expected)
+
+
+def test_the_caller_is_never_inside_the_library_where_ctrl_c_becomes_an_error_of_ctypes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return plan(*arguments)
+
+    plan = nonuniform._plan
+    monkeypatch.setattr(nonuniform, "_plan", noting)
+    amplitude = torch.ones(3, requires_grad=True)
+    k = torch.arange(3)
+    nonuniform.point_sums(torch.zeros(1, 2, 3), amplitude, k, k).abs().sum().backward()
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads

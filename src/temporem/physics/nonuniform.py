@@ -99,11 +99,10 @@ def _plan(kind: int, size: int, transforms: int, sign: int, amplitude: Tensor) -
 
 
 def _share_out(work: Callable[[range], None], frames: int) -> None:
+    # Not even one part is done by the thread that calls: a Ctrl-C there, while arguments are passed to the
+    # library, would come out as an error of ctypes.
     threads = max(1, min(torch.get_num_threads(), frames))
     length = max(1, math.ceil(frames / threads))
     parts = [range(start, min(start + length, frames)) for start in range(0, frames, length)]
-    if len(parts) == 1:
-        work(parts[0])
-        return
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(work, parts))
