@@ -31,6 +31,8 @@ VARIANTS = {
     "beta 0.3": ["--beta", "0.3"],
     "beta 3": ["--beta", "3"],
     "positional encoding": ["--encoding", "positional"],
+    "no pretraining": ["--no-pretraining"],
+    "no smoothing": ["--no-smoothing"],
     "standard prior": ["--prior", "standard"],
     "gated prior": ["--prior", "gated"],
     "latent dimension 2": ["--latent-dim", "2"],
