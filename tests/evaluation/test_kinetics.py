@@ -13,7 +13,7 @@ from temporem.errors import UserError
 from temporem.evaluation.kinetics.analysis import measure_kinetics
 from temporem.evaluation.kinetics.dwell_times import Dwells, dwells_of, survival_curve
 from temporem.evaluation.kinetics.hidden_markov import fit_states
-from temporem.evaluation.kinetics.implied_timescales import LagTest, lag_test
+from temporem.evaluation.kinetics.implied_timescales import LagTest, clusters_of, lag_test
 from temporem.evaluation.kinetics.options import KineticsOptions
 from temporem.evaluation.kinetics.rates import generator_of, transition_rates
 from temporem.evaluation.kinetics.trajectories import principal_trajectories
@@ -100,11 +100,26 @@ def test_kaplan_and_meier_by_hand() -> None:
 def test_the_lag_test_finds_the_true_time_scale() -> None:
     pytest.importorskip("deeptime")
     movies = principal_trajectories(jumping_latents(80, 40, UP, DOWN, 0.2, seed=4), "seconds")
-    tests = lag_test(movies, seed=0)
+    tests = lag_test(clusters_of(movies, seed=0), movies, seed=0)
     assert len(tests) > 3
     steady = plateau(tests)
     assert steady is not None
     assert steady.time_scale == pytest.approx(0.5 / (UP + DOWN), rel=0.25)
+
+
+def test_slow_errors_within_a_state_are_not_taken_for_a_slow_change(tmp_path: Path) -> None:
+    pytest.importorskip("deeptime")
+    latents = jumping_latents(60, 40, 2 * UP, 2 * DOWN, 0.1, seed=6)
+    error = np.random.default_rng(6).normal(size=len(latents))
+    for at in range(1, len(error)):
+        error[at] += 0.9 * error[at - 1]
+    latents["z1"] += 0.1 * error
+    movies = principal_trajectories(latents, "seconds")
+    true = 0.25 / (UP + DOWN)
+    assert lag_test(clusters_of(movies, seed=0), movies, seed=0)[0].low > true
+    run = run_with(latents, tmp_path / "run")
+    summary = measure_kinetics(run, tmp_path / "out", KineticsOptions(states=2, replicates=20))
+    assert summary["markov_time_scale"]["low"] < true < summary["markov_time_scale"]["high"]
 
 
 def test_no_plateau_while_time_scales_rise() -> None:

@@ -4,9 +4,9 @@ The fit's error is known once two halves of the movies have been fitted apart (`
 two parts. Where the halves differ, the data are too few. What neither half has is harder to see: a fit gives
 less than the true amplitude where the data say little, as a Wiener filter does, and the halves do so alike.
 Volumes that are the mean of what the data leave open, and correlate with the truth by F in a shell, have
-F² of its power there, so that 1 / F² − 1 of their own power is missing. F is taken from the halves, whose
-correlation, uncorrected for their number, comes out nearer to that with the truth than the formula for
-independent halves does, since their errors are not independent (docs/belief.md).
+F² of its power there, so that 1 / F² − 1 of their own power is missing. F is taken from the halves. Their
+correlation is not corrected for their number, and what it says is missing is multiplied by SHARED, since
+their errors are not independent: the correlation with the truth is lower than theirs (docs/belief.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +28,7 @@ __all__ = [
     "CORRELATIONS",
     "DRAWS",
     "OF_HALVES",
+    "SHARED",
     "SPREAD",
     "drawn_states",
     "fit_error",
@@ -41,6 +42,9 @@ OF_HALVES, SPREAD, CORRELATIONS = "halves", "spread.mrc", "fsc.csv"
 the halves' volumes, and how these correlate."""
 RELIABLE = 0.5
 """Halves that correlate less say too little: what is missing is told up to the first such shell."""
+SHARED = 1.5
+"""Of what is missing by the halves' correlation: they have errors in common, which it does not see. Settled
+on two simulated sets of 7bcq and one of adenylate kinase (docs/belief.md)."""
 SMOOTHING_IN_VOXELS = 2.0
 """Standard deviation of the Gaussian over which squares are averaged: at one voxel alone they have one
 degree of freedom."""
@@ -79,7 +83,7 @@ def fit_error(run: Run) -> FitError | None:
     return FitError(
         variance=_smoothed(read_volume(folder / SPREAD).square()),
         differing=1 - correlation,
-        missing=torch.where(reliable, correlation.clamp(min=RELIABLE).pow(-2) - 1, 0),
+        missing=torch.where(reliable, SHARED * (correlation.clamp(min=RELIABLE).pow(-2) - 1), 0),
     )
 
 

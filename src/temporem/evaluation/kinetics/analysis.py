@@ -18,7 +18,7 @@ from temporem.evaluation.kinetics.hidden_markov import (
     forward_backward,
     most_likely_paths,
 )
-from temporem.evaluation.kinetics.implied_timescales import lag_test, markov_tools
+from temporem.evaluation.kinetics.implied_timescales import clusters_of, lag_test, markov_tools
 from temporem.evaluation.kinetics.number_of_states import choose_states
 from temporem.evaluation.kinetics.options import KineticsOptions
 from temporem.evaluation.kinetics.rates import Rates, transition_rates
@@ -61,7 +61,10 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
     probability = forward_backward(
         states.log_density(movies), movies.within, states.start, states.transition
     ).probability
-    tests = lag_test(movies, options.seed)
+    # Of the states where there are some: within one of them the smoother has drawn latents together, and
+    # places finer than states show that for a slow motion.
+    places = np.where(movies.seen, paths, -1) if states.count > 1 else clusters_of(movies, options.seed)
+    tests = lag_test(places, movies, options.seed)
     _write_states(output, movies, states, paths, probability)
     _write_table(output / "implied_timescales.csv", [asdict(x) for x in tests])
     dwell = _write_dwells(output, paths, states.count, movies.interval)

@@ -11,12 +11,12 @@ from sklearn.cluster import KMeans
 from temporem.errors import UserError
 from temporem.evaluation.kinetics.trajectories import LatentTrajectories
 
-__all__ = ["LagTest", "lag_test", "markov_tools"]
+__all__ = ["LagTest", "clusters_of", "lag_test", "markov_tools"]
 
 CLUSTERS = 10
 SAMPLES, STEPS_PER_SAMPLE = 100, 10
 MOST_LAGS = 8
-FEWEST_PAIRS_PER_CLUSTER = 5
+FRAMES_PER_CLUSTER, FEWEST_PAIRS_PER_PLACE = 10, 5
 
 
 @dataclass(frozen=True)
@@ -50,35 +50,41 @@ def markov_tools() -> Tools:
     return Tools(estimation, analysis, tmatrix_sampler.TransitionMatrixSampler)
 
 
-def lag_test(movies: LatentTrajectories, seed: int) -> list[LagTest]:
+def clusters_of(movies: LatentTrajectories, seed: int) -> npt.NDArray[np.int64]:
+    """(movies, steps): of each frame one of ten clusters by k-means, fewer for few frames; −1 not seen."""
+    count = max(1, min(CLUSTERS, int(movies.seen.sum()) // FRAMES_PER_CLUSTER))
+    label = np.full(movies.seen.shape, -1)
+    label[movies.seen] = KMeans(count, n_init=1, random_state=seed).fit_predict(movies.values[movies.seen])
+    return label
+
+
+def lag_test(label: npt.NDArray[np.int64], movies: LatentTrajectories, seed: int) -> list[LagTest]:
     """Slowest implied time scale at lags up to a third of the median movie, where there are pairs enough.
 
-    Frames are put into ten clusters by k-means; pairs of frames a lag apart, missing frames between them or
-    not, are counted at all offsets and divided by the lag, because pairs that overlap tell the same. The
-    interval is that of a reversible Bayesian model (Trendelkamp-Schroer et al. 2015). A process that is
-    Markovian at some lag shows the same time scale at all longer ones.
+    `label` (movies, steps): the place of each frame, −1 where not seen. Pairs of frames a lag apart, missing
+    frames between them or not, are counted at all offsets and divided by the lag, because pairs that overlap
+    tell the same. The interval is that of a reversible Bayesian model (Trendelkamp-Schroer et al. 2015). A
+    process that is Markovian at some lag shows the same time scale at all longer ones.
     """
     tools = markov_tools()
-    clusters = min(CLUSTERS, int(movies.seen.sum()) // 10)
-    if clusters < 2:
+    places = int(label.max()) + 1
+    if places < 2:
         return []
-    label = np.full(movies.seen.shape, -1)
-    label[movies.seen] = KMeans(clusters, n_init=1, random_state=seed).fit_predict(movies.values[movies.seen])
     longest = max(1, int(np.median(movies.length)) // 3)
     lags = np.unique(np.geomspace(1, longest, MOST_LAGS).round().astype(int))
     tests = []
     for lag in lags.tolist():
-        counts = _counts(label, lag, clusters)
-        if counts.sum() < FEWEST_PAIRS_PER_CLUSTER * clusters:
+        counts = _counts(label, lag, places)
+        if counts.sum() < FEWEST_PAIRS_PER_PLACE * places:
             break
         tests.append(_test(tools, counts / lag, lag * movies.interval, seed))
     return [test for test in tests if test is not None]
 
 
-def _counts(label: npt.NDArray[np.int64], lag: int, clusters: int) -> npt.NDArray[np.float64]:
+def _counts(label: npt.NDArray[np.int64], lag: int, places: int) -> npt.NDArray[np.float64]:
     before, after = label[:, :-lag].ravel(), label[:, lag:].ravel()
     both = (before >= 0) & (after >= 0)
-    counts = np.zeros((clusters, clusters))
+    counts = np.zeros((places, places))
     np.add.at(counts, (before[both], after[both]), 1.0)
     return counts
 
