@@ -11,7 +11,7 @@ from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.fitting.answering import write_answer, write_poses
-from temporem.fitting.deformation_states import RefinedStates, radius_at, refine_states
+from temporem.fitting.deformation_states import RefinedStates, radius_at, smoothed, told_of_states
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.model.deformable_generator import DeformableGenerator
@@ -110,7 +110,8 @@ def infer_states(
     generator.amplitude = amplitude * gain
     states = RefinedStates(z, z.new_zeros(*z.shape, z.shape[-1]))
     for resolution in _RESOLUTIONS_IN_ANGSTROMS:
-        states = refine_states(generator, store, states.mean, relaxation_time, radius_at(store, resolution))
+        told = told_of_states(generator, store, states.mean, radius_at(store, resolution))
+        states = smoothed(told, store, relaxation_time)
         advance(1, "")
     generator.amplitude = amplitude
     return states, gain

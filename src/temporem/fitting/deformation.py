@@ -25,9 +25,10 @@ from temporem.fitting.deformation_choice import rows_of
 from temporem.fitting.deformation_prior import folding, neighbours, strain
 from temporem.fitting.deformation_states import (
     RefinedStates,
-    lag_relaxation_time,
+    likeliest_relaxation_time,
     radius_at,
-    refine_states,
+    smoothed,
+    told_of_states,
 )
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.stability import require_finite
@@ -61,6 +62,8 @@ _STATES_IN_PRIOR = 4
 """Of a batch, on which strain and folding are judged."""
 _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
+_FIRST_RELAXATION_TIME = 5.0
+"""In usual frame intervals: where the first search for the likeliest begins."""
 _REMEDY = "try another --seed, or --generator fourier"
 
 
@@ -159,13 +162,13 @@ def fit_deformation(
     found = Deformed(
         _new_generator(store, z.shape[-1], options, seed),
         RefinedStates(z, zero),
-        lag_relaxation_time(z, store),
+        torch.full_like(z[0], _FIRST_RELAXATION_TIME),
     )
     first, records = 0, list[dict[str, Any]]()
     if folder is not None and has_checkpoint(folder, CHECKPOINT):
         found, first, records = _taken_up(found, folder)
-        for told in records:
-            record(told)
+        for line in records:
+            record(line)
         volume = _canonical_volume(found.generator)
         advance(sum(stage.passes for stage in options.stages[:first]), "")
     total = sum(stage.passes for stage in options.stages)
@@ -189,8 +192,9 @@ def fit_deformation(
             at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
             records.append(terms | at | {"seconds": time.monotonic() - began})
             record(records[-1])
-        states = refine_states(found.generator, store, found.states.mean, found.relaxation_time, radius)
-        found = Deformed(found.generator, states, lag_relaxation_time(states.mean, store))
+        told = told_of_states(found.generator, store, found.states.mean, radius)
+        relaxation_time = likeliest_relaxation_time(told, store, found.relaxation_time)
+        found = Deformed(found.generator, smoothed(told, store, relaxation_time), relaxation_time)
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)

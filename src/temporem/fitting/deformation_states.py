@@ -5,6 +5,7 @@ whitened slice's slope (Gauss–Newton); then a movie's posterior under the Orns
 `model.smoothing`: a step of the iterated Kalman smoother (Bell 1994, SIAM J. Optim. 4, 626).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +13,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
+from temporem.model.batches import MovieBatch
 from temporem.model.generators import Generator
-from temporem.model.smoothing import smooth
+from temporem.model.smoothing import SmoothedStates, smooth
 
-__all__ = ["RefinedStates", "lag_relaxation_time", "radius_at", "refine_states"]
+__all__ = ["RefinedStates", "Told", "likeliest_relaxation_time", "radius_at", "smoothed", "told_of_states"]
 
 _ROWS_AT_ONCE = 64
 _STEP = 0.05
 """Of the finite differences, in prior standard deviations."""
-_LONGEST_REMEMBERED = 0.99
-"""Correlation of neighbouring frames beyond which no time scale can be told."""
-_SHORTEST_REMEMBERED = 0.05
+_SHORTEST_TIME, _LONGEST_TIME = 1 / 3, 100.0
+"""In usual frame intervals: beyond, neighbouring frames have a correlation of 0.05 or 0.99, and no time scale
+can be told."""
+_ASCENTS = 30
 _MOVIES_AT_ONCE = 256
 
 
@@ -43,27 +46,65 @@ def radius_at(store: FrameStore, resolution_in_angstroms: float) -> int:
     return max(2, min(nyquist, round(edge / resolution_in_angstroms)))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What frames say of their states, log p(X | z) ≈ −½ zᵀ H z + bᵀ z, in order of rows."""
+
+    matrix: Float[Tensor, "frames latent latent"]
+    vector: Float[Tensor, "frames latent"]
+
+
 @torch.no_grad()
-def refine_states(
-    generator: Generator,
-    store: FrameStore,
-    z: Float[Tensor, "frames latent"],
-    relaxation_time: Float[Tensor, " latent"],
-    radius: int,
-) -> RefinedStates:
-    """One step from the states z, by coefficients with |k| ≤ radius; a state's prior is N(0, I)."""
+def told_of_states(
+    generator: Generator, store: FrameStore, z: Float[Tensor, "frames latent"], radius: int
+) -> Told:
+    """H and b around the states z, by coefficients with |k| ≤ radius."""
     rows_of_parts = torch.split(torch.arange(len(store)), _ROWS_AT_ONCE)
-    told = [_told(generator, store, z, rows, radius) for rows in rows_of_parts]
-    matrix, vector = (torch.cat(parts) for parts in zip(*told, strict=True))
-    mean, covariance = torch.empty_like(z), z.new_empty(*z.shape, z.shape[-1])
-    for movies in torch.split(torch.arange(len(store.movie_rows)), _MOVIES_AT_ONCE):
-        batch = store.movies(movies)
-        rows = batch.rows.to(z.device)
-        states = smooth(
-            batch.pad(matrix[rows]), batch.pad(vector[rows]), batch.interval, relaxation_time, batch.mask
-        )
+    parts = [_told(generator, store, z, rows, radius) for rows in rows_of_parts]
+    return Told(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def smoothed(told: Told, store: FrameStore, relaxation_time: Float[Tensor, " latent"]) -> RefinedStates:
+    """Posterior of the states, whose prior is N(0, I) with these times of relaxation."""
+    mean, covariance = torch.empty_like(told.vector), torch.empty_like(told.matrix)
+    for rows, batch, states in _smoothed(told, store, relaxation_time):
         mean[rows], covariance[rows] = states.mean[batch.mask], states.covariance[batch.mask]
     return RefinedStates(mean, covariance)
+
+
+def likeliest_relaxation_time(
+    told: Told, store: FrameStore, start: Float[Tensor, " latent"]
+) -> Float[Tensor, " latent"]:
+    """τ in usual frame intervals, by the marginal likelihood of all movies.
+
+    Not from the means: the smoother has drawn them together, by the τ that it was given.
+    """
+    exact = Told(told.matrix.double(), told.vector.double())
+    log_time = start.double().log().requires_grad_()
+    optimiser = torch.optim.LBFGS([log_time], max_iter=_ASCENTS, line_search_fn="strong_wolfe")
+
+    def descend() -> Tensor:
+        optimiser.zero_grad()
+        time = log_time.exp().clamp(_SHORTEST_TIME, _LONGEST_TIME)
+        evidence = [states.evidence.sum() for _, _, states in _smoothed(exact, store, time)]
+        loss = -torch.stack(evidence).sum() / len(store)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(descend)  # type: ignore[no-untyped-call]
+    return log_time.detach().exp().clamp(_SHORTEST_TIME, _LONGEST_TIME).to(start)
+
+
+def _smoothed(
+    told: Told, store: FrameStore, relaxation_time: Float[Tensor, " latent"]
+) -> Iterator[tuple[Int[Tensor, " rows"], MovieBatch, SmoothedStates]]:
+    """By batches of movies: rows of their frames, where these stand, and their posterior."""
+    for movies in torch.split(torch.arange(len(store.movie_rows)), _MOVIES_AT_ONCE):
+        batch = store.movies(movies)
+        rows = batch.rows.to(told.vector.device)
+        matrix, vector = batch.pad(told.matrix[rows]), batch.pad(told.vector[rows])
+        yield rows, batch, smooth(matrix, vector, batch.interval, relaxation_time, batch.mask)
 
 
 def _told(
@@ -90,22 +131,3 @@ def _told(
     matrix = slope @ slope.mT
     vector = slope @ residual[..., None] + matrix @ here[..., None]
     return matrix, vector[..., 0]
-
-
-def lag_relaxation_time(z: Float[Tensor, "frames latent"], store: FrameStore) -> Float[Tensor, " latent"]:
-    """τ in usual frame intervals, from the correlation of states one usual interval apart, exp(−1/τ)."""
-    before, after = [], []
-    for movies in torch.split(torch.arange(len(store.movie_rows)), _MOVIES_AT_ONCE):
-        batch = store.movies(movies)
-        states = batch.pad(z[batch.rows.to(z.device)])
-        usual = (batch.interval[:, 1:] - 1).abs() < 0.5
-        usual &= batch.mask[:, 1:]
-        before.append(states[:, :-1][usual])
-        after.append(states[:, 1:][usual])
-    first, second = torch.cat(before), torch.cat(after)
-    if not len(first):
-        return z.new_ones(z.shape[-1])
-    correlation = (first * second).mean(0) / (first.square().mean(0) * second.square().mean(0)).sqrt().clamp(
-        min=1e-6
-    )
-    return -1 / correlation.clamp(_SHORTEST_REMEMBERED, _LONGEST_REMEMBERED).log()
