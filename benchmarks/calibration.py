@@ -5,7 +5,6 @@ Prints a line of Markdown for each, and with --output writes all figures as JSON
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from temporem.evaluation.scoring import scorer_of
 from temporem.files import write_json
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
+from temporem.reconstruction.uncertainty import fit_error
 from temporem.simulation.truth import Truth
 
 COARSER = (12.0, 20.0)
@@ -37,15 +37,11 @@ def measure(run: Run, truth: Truth, frames: int, seed: int) -> dict[str, Any]:
             mean, covariance * np.eye(mean.shape[-1]), state, movie
         ),
     }
-    path = run.path / "halves" / "halves.json"
-    if path.exists():
-        halves = json.loads(path.read_text(encoding="utf-8"))
-        box = halves["box_size"]
-        # The soft edge of the filter must end before Nyquist, beyond which a run has nothing.
-        finest = box * halves["pixel_size_in_angstroms"] / (box // 2 - 1)
-        resolution = max(finest, halves["resolution_in_angstroms"]["corrected"]["mean_over_frames"])
+    if (fit := fit_error(run)) is not None:
         rows = np.linspace(0, len(truth) - 1, min(frames, len(truth))).round().astype(int).tolist()
-        told["voxels"] = voxel_coverage(run, truth, scorer_of(truth), rows, (resolution, *COARSER), seed)
+        told["voxels"] = voxel_coverage(
+            run, truth, scorer_of(truth), rows, (fit.resolution_in_angstroms, *COARSER), seed
+        )
     return told
 
 

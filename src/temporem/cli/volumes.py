@@ -33,7 +33,8 @@ def volumes(
         format: mrc: a file each; mrc4d: one MRC file [t, z, y, x]; ome-zarr: the same as OME-Zarr (needs the
             package zarr); gif, mp4: the moving surface as pictures (mp4 needs imageio-ffmpeg).
         sd: Write the standard deviation of every voxel instead of the volumes: from the uncertainty of the
-            states and, once temporem halves was run, of the fit.
+            states and, once temporem halves was run, of the fit; then of volumes low-passed to where the
+            halves agree.
     """
     check_folder(output)
     opened = Run.open(run)
@@ -44,5 +45,10 @@ def volumes(
     else:
         export_volumes(opened, output, movie, index_file, format, sd=sd)
         print(f"The volumes are in {output}")
-        if sd and fit_error(opened) is None:
+        if not sd:
+            return
+        fit = fit_error(opened)
+        if fit is None:
             print("They are of the states' uncertainty alone; after temporem halves, of the fit's too.")
+        else:
+            print(f"They are of volumes up to {fit.resolution_in_angstroms:.1f} Å, where the halves agree.")

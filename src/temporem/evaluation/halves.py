@@ -39,7 +39,7 @@ from temporem.fitting.reconstruct import reconstruct
 from temporem.progress import console, progress
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
-from temporem.reconstruction.uncertainty import CORRELATIONS, SPREAD
+from temporem.reconstruction.uncertainty import CORRELATIONS, SPREAD, SUMMARY
 from temporem.reconstruction.volume_file import write_volume
 
 __all__ = [
@@ -151,7 +151,7 @@ def compare_halves(run: Run, halves: tuple[Run, Run], output: Path, options: Hal
         "answers": [half.config.get("answer_of") for half in halves],
         "latent_dims": [half.config.get("latent_dim") for half in halves],
     }
-    write_json(output / "halves.json", summary)
+    write_json(output / SUMMARY, summary)
     return summary
 
 
@@ -176,18 +176,18 @@ def write_local_resolutions(
 
 
 def halves_sentence(summary: dict[str, Any]) -> str:
-    """What the halves say, for people."""
+    """What the halves say, for people: one sentence."""
     (volume, motion), (lenient, of_motion) = (
         [summary[name][curve]["mean_over_frames"] for curve in ("corrected", "motion")]
         for name in ("resolution_in_angstroms", "at_0.143_in_angstroms")
     )
     told = (
         f"Two halves of the movies, fitted apart, agree on a frame's volume to {volume:.1f} Å and on how it"
-        f" differs from the mean to {motion:.1f} Å (FSC 0.5; at 0.143, {lenient:.1f} and {of_motion:.1f} Å)."
+        f" differs from the mean to {motion:.1f} Å (FSC 0.5; at 0.143, {lenient:.1f} and {of_motion:.1f} Å)"
     )
     if len(set(summary["answers"])) > 1:
-        told += f" One half chose {summary['answers'][0]} volumes and the other {summary['answers'][1]} ones."
-    return told
+        told += f"; one half chose {summary['answers'][0]} volumes and the other {summary['answers'][1]} ones"
+    return f"{told}."
 
 
 def _states_of_halves(

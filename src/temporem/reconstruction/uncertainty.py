@@ -9,6 +9,7 @@ correlation is not corrected for their number, and what it says is missing is mu
 their errors are not independent: the correlation with the truth is lower than theirs (docs/belief.md).
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -30,6 +31,7 @@ __all__ = [
     "OF_HALVES",
     "SHARED",
     "SPREAD",
+    "SUMMARY",
     "drawn_states",
     "fit_error",
     "voxel_deviations",
@@ -37,14 +39,15 @@ __all__ = [
 
 DRAWS = 32
 """States drawn for a frame: a standard deviation from so many is itself known to an eighth."""
-OF_HALVES, SPREAD, CORRELATIONS = "halves", "spread.mrc", "fsc.csv"
+OF_HALVES, SPREAD, CORRELATIONS, SUMMARY = "halves", "spread.mrc", "fsc.csv", "halves.json"
 """In a run's folder what `temporem halves` leaves, and in that the root mean square of half the difference of
-the halves' volumes, and how these correlate."""
+the halves' volumes, how these correlate, and to what resolution."""
 RELIABLE = 0.5
 """Halves that correlate less say too little: what is missing is told up to the first such shell."""
 SHARED = 1.5
 """Of what is missing by the halves' correlation: they have errors in common, which it does not see. Settled
 on two simulated sets of 7bcq and one of adenylate kinase (docs/belief.md)."""
+TINY = 1e-30
 SMOOTHING_IN_VOXELS = 2.0
 """Standard deviation of the Gaussian over which squares are averaged: at one voxel alone they have one
 degree of freedom."""
@@ -60,20 +63,21 @@ class FitError:
     """By shell, the power of that difference over a volume's, up to one factor."""
     missing: Float[Tensor, " shells"]
     """By shell, the power of what neither half has over a volume's."""
+    resolution_in_angstroms: float
+    """Up to which the halves agree."""
 
-    def of(self, volume: Float[Tensor, "n n n"], shell: float | None) -> Float[Tensor, "n n n"]:
+    def of(self, volume: Float[Tensor, "n n n"], shell: float) -> Float[Tensor, "n n n"]:
         """Variance of a volume's voxels, up to `shell`; what is missing lies where detail as fine does."""
         lacking, differing = (_weighted(volume, power.sqrt()) for power in (self.missing, self.differing))
-        if shell is None:
-            return self.variance + _smoothed(lacking.square())
-        share = low_passed(differing, shell).square().sum() / differing.square().sum().clamp(min=1e-30)
+        all_of_it, kept = (x.square().sum() + TINY for x in (differing, low_passed(differing, shell)))
+        share = kept / all_of_it
         return share * self.variance + _smoothed(low_passed(lacking, shell).square())
 
 
 def fit_error(run: Run) -> FitError | None:
     """The fit's error as the halves of its movies tell it; None where there are none."""
     folder = run.path / OF_HALVES
-    if not (folder / SPREAD).exists():
+    if not (folder / SUMMARY).exists():
         return None
     curves = pd.read_csv(folder / CORRELATIONS)
     correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
@@ -83,8 +87,18 @@ def fit_error(run: Run) -> FitError | None:
     return FitError(
         variance=_smoothed(read_volume(folder / SPREAD).square()),
         differing=1 - correlation,
+        resolution_in_angstroms=_agreed(run),
         missing=torch.where(reliable, SHARED * (correlation.clamp(min=RELIABLE).pow(-2) - 1), 0),
     )
+
+
+def _agreed(run: Run) -> float:
+    """Resolution in Å to which the halves' volumes agree; the soft edge of a filter there ends at Nyquist."""
+    path = run.path / OF_HALVES / SUMMARY
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    box = len(run.mask())
+    finest = box * run.pixel_size_in_angstroms / (box // 2 - 1)
+    return max(finest, float(summary["resolution_in_angstroms"]["corrected"]["mean_over_frames"]))
 
 
 def drawn_states(
@@ -110,15 +124,17 @@ def voxel_deviations(
 ) -> Iterator[Float[Tensor, "n n n"]]:
     """Standard deviation of each voxel of the volumes of these image rows, in the scale of the images.
 
-    Of volumes up to a resolution; without one, up to where the halves of the movies agree, or where there
-    are none, of all frequencies. It joins what the state's posterior leaves open with the fit's error, where
-    `temporem halves` was run, as independent.
+    Of volumes up to a resolution; without one, up to that to which the halves of the movies agree, or where
+    there are none, of all frequencies. It joins what the state's posterior leaves open with the fit's error,
+    where `temporem halves` was run, as independent.
     """
     latents = run.latents()
     position = dict(zip(latents["image"].tolist(), range(len(latents)), strict=True))
     generator = torch.Generator().manual_seed(seed)
     fit = fit_error(run)
     shell = None
+    if resolution_in_angstroms is None and fit is not None:
+        resolution_in_angstroms = fit.resolution_in_angstroms
     if resolution_in_angstroms is not None:
         shell = len(run.mask()) * run.pixel_size_in_angstroms / resolution_in_angstroms
     for row in rows:
@@ -126,7 +142,7 @@ def voxel_deviations(
         if shell is not None:
             volumes = map(low_passed, volumes, repeat(shell))
         variance = _variance(volumes, draws)
-        if fit is not None:
+        if fit is not None and shell is not None:
             variance = variance + fit.of(next(run.volumes([row]))[1], shell)
         yield variance.sqrt()
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from temporem.errors import UserError
 from temporem.evaluation.halves import halves_sentence
+from temporem.reconstruction.uncertainty import SUMMARY
 from temporem.report.evaluation_figures import show_resolution
 from temporem.report.over_time_figure import over_time_figure
 from temporem.report.page import section
@@ -27,12 +28,12 @@ SHOWN = {
 
 def halves_told(folder: Path) -> str:
     """One sentence; empty where the halves were not compared."""
-    return halves_sentence(_summary(folder)) if (folder / "halves.json").exists() else ""
+    return halves_sentence(_summary(folder)) if (folder / SUMMARY).exists() else ""
 
 
 def halves_section(folder: Path) -> str:
     """What `temporem halves` found; empty where it was not run."""
-    if not (folder / "halves.json").exists():
+    if not (folder / SUMMARY).exists():
         return ""
     summary = _summary(folder)
     r_squared = " and ".join(f"{x:.2f}" for x in summary["states_told_r_squared"])
@@ -85,10 +86,8 @@ def halves_figure(fsc: pd.DataFrame) -> Figure:
 
 def _summary(folder: Path) -> dict[str, Any]:
     try:
-        summary: dict[str, Any] = json.loads((folder / "halves.json").read_text(encoding="utf-8"))
+        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         halves_sentence(summary)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / 'halves.json'} cannot be read ({error}): run temporem halves again."
-        ) from None
+        raise UserError(f"{folder / SUMMARY} cannot be read ({error}): run temporem halves again.") from None
     return summary
