@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from temporem.errors import UserError
+from temporem.evaluation.null import NullVerdict
+from temporem.files import write_json
 from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.writing import write_movies_star, write_mrcs
@@ -99,15 +103,67 @@ def pretend_summary(**methods: float) -> dict[str, Any]:
     return {"masks": {"whole": None, "moving": None}, "methods": resolution}
 
 
+def score(nats: float) -> dict[str, float]:
+    return {"nats_per_frame": nats, "standard_error": 1.0, "frames": 40, "movies": 4}
+
+
+def held_out() -> dict[str, Any]:
+    facts = {
+        "motion_found": True,
+        "motion": "The molecule moves.",
+        "time": "Time helps.",
+        "best_latent_dim": 2,
+    }
+    return {"held_out": facts | {x: {"2": score(5.0)} for x in ("by_latent_dim", "gain_of_time")}}
+
+
 def test_the_verdict_comes_from_the_strongest_evidence(tmp_path: Path) -> None:
-    held_out = {"held_out": {"motion": "The molecule moves.", "time": "Time helps."}}
-    assert "not measured yet" in verdict({}, tmp_path)
-    assert verdict(held_out, tmp_path) == "The molecule moves. Time helps."
+    assert "not measured yet" in verdict({}, tmp_path)[0]
+    assert verdict(held_out(), tmp_path) == [
+        "Motion found, in 2 dimensions; time helps.",
+        "The molecule moves.",
+        "Time helps.",
+    ]
     (tmp_path / "evaluation.json").write_text(json.dumps(pretend_summary(run=6.24, consensus=13.0)))
-    told = verdict(held_out, tmp_path)
-    assert "reaches 6.2 Å where the molecule moves" in told
-    assert "all frames averaged 13.0 Å" in told
-    assert "Nyquist" not in told
+    assert verdict(held_out(), tmp_path) == [
+        "Against the truth, a frame's volume reaches 6.2 Å where the molecule moves, and all frames averaged"
+        " 13.0 Å (FSC 0.5)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of_volumes", "of_order", "of_time", "headline"),
+    [
+        (5.0, True, 0.1, "Motion found, in 2 dimensions; time does not help."),
+        (5.0, False, 5.0, "No motion found, but states that differ, in 2 dimensions; time helps."),
+        (0.1, False, 5.0, "No motion found: one volume does as well as volumes that change."),
+    ],
+)
+def test_the_headline_is_what_was_found(
+    tmp_path: Path, of_volumes: float, of_order: bool, of_time: float, headline: str
+) -> None:
+    facts = {"held_out": held_out()["held_out"] | {"motion_found": of_order}}
+    facts["held_out"]["by_latent_dim"] = {"2": score(of_volumes)}
+    facts["held_out"]["gain_of_time"] = {"2": score(of_time)}
+    assert verdict(facts, tmp_path)[0] == headline
+
+
+@pytest.mark.parametrize(("gain", "time"), [(3.0, "time mattered"), (0.5, "did not matter beyond doubt")])
+def test_the_null_says_whether_time_mattered_on_the_first_screen(run: Run, gain: float, time: str) -> None:
+    run.update_config(**held_out())
+    write_json(run.path / "null.json", asdict(NullVerdict("null", 2, gain, 1.0)) | {"sentence": ""})
+    first_screen = write_report(run).read_text(encoding="utf-8").split("<section>")[0]
+    headline = re.search("<strong>(.*?)</strong>", first_screen)[1]
+    assert headline.startswith("Motion found, in 2 dimensions; ")
+    assert headline.count(".") == 1
+    assert time in headline
+    assert f"{gain:g} ± 1 nats a frame worse" in first_screen
+
+
+def test_a_null_says_first_that_it_is_one(tmp_path: Path) -> None:
+    told = verdict(held_out() | {"reading": {"null": "shuffle"}}, tmp_path)
+    assert told[0].startswith("This run is a null")
+    assert "The molecule moves." in told[1:]
 
 
 def test_at_nyquist_the_verdict_tells_the_difference_that_is_left(tmp_path: Path) -> None:
@@ -115,11 +171,12 @@ def test_at_nyquist_the_verdict_tells_the_difference_that_is_left(tmp_path: Path
     for name, psnr in (("run", 43.3), ("consensus", 36.8)):
         summary["methods"][name]["psnr_in_decibels"] = psnr
     (tmp_path / "evaluation.json").write_text(json.dumps(summary))
-    told = verdict({}, tmp_path)
+    _, told = verdict({}, tmp_path)
     assert "no more than 6.0 Å (Nyquist); the difference is in the PSNR, 43.3 dB against 36.8 dB." in told
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
-def test_a_damaged_evaluation_gives_no_verdict(tmp_path: Path, content: str) -> None:
+def test_a_damaged_evaluation_is_a_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "evaluation.json").write_text(content)
-    assert verdict({}, tmp_path) == ""
+    with pytest.raises(UserError, match="run temporem evaluate again"):
+        verdict({}, tmp_path)

@@ -4,16 +4,17 @@ Both runs have foretold every frame of movies left out from the other frames of 
 (`fitting.held_out`). What the order adds is the difference of the two scores.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from temporem.errors import UserError
 from temporem.files import write_json
 from temporem.reconstruction.run import Run
 
-__all__ = ["NULL_FILE", "NullVerdict", "is_null", "judge_against_null", "pairs_with_null"]
+__all__ = ["NullVerdict", "is_null", "judge_against_null", "pairs_with_null", "verdict_against_null"]
 
 NULL_FILE = "null.json"
 """In the folder of the run that was compared with its null."""
@@ -79,6 +80,21 @@ def judge_against_null(run: Run, null: Run) -> NullVerdict:
     )
     write_json(run.path / NULL_FILE, asdict(verdict) | {"sentence": verdict.sentence})
     return verdict
+
+
+def verdict_against_null(run: Run) -> NullVerdict | None:
+    """What `judge_against_null` left in the run's folder; None where it was not compared.
+
+    Raises UserError where it cannot be read.
+    """
+    path = run.path / NULL_FILE
+    if not path.exists():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return NullVerdict(**{x.name: told[x.name] for x in fields(NullVerdict)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run temporem compare again.") from None
 
 
 def _same_movies(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

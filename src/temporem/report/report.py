@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from temporem.errors import UserError
 from temporem.evaluation.evaluation_folder import OVER_TIME
-from temporem.evaluation.null import NULL_FILE, is_null
+from temporem.evaluation.null import is_null, verdict_against_null
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.uncertainty import OF_HALVES
@@ -47,15 +48,17 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     config, latents = run.config, run.latents()
     folder = run.path / "evaluation" if evaluation is None else evaluation
     shown = shown_movie(run, latents)
+    null = verdict_against_null(run)
+    told = verdict(config, folder, halves_told(run.path / OF_HALVES), null)
     parts = [
-        _heading(run, config, latents, verdict(config, folder, halves_told(run.path / OF_HALVES))),
+        _heading(run, config, latents, told),
         moving_molecule_section(shown),
     ]
     if (folder / "evaluation.json").exists():
         parts.append(evaluation_section(folder))
     parts.append(halves_section(run.path / OF_HALVES))
     parts.append(poses_section(config.get("poses", {})))
-    parts.append(held_out_section(config.get("held_out", {}), _against_null(run)))
+    parts.append(held_out_section(config.get("held_out", {}), null.sentence if null else ""))
     parts += [
         _latents(latents, time_label(config)),
         classes_section(run, latents, shown),
@@ -67,8 +70,8 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts.append(_fit(run))
     parts.append(_settings(run, config, latents))
     path = run.path / "report.html"
-    null = " (null: frames in random order)" if is_null(config) else ""
-    write_page(path, f"temporem: {run.path.name}{null}", "\n".join(x for x in parts if x))
+    noted = " (null: frames in random order)" if is_null(config) else ""
+    write_page(path, f"temporem: {run.path.name}{noted}", "\n".join(x for x in parts if x))
     return path
 
 
@@ -119,18 +122,15 @@ def _over_time(folder: Path) -> str:
     )
 
 
-def _against_null(run: Run) -> str:
-    path = run.path / NULL_FILE
-    return str(json.loads(path.read_text(encoding="utf-8"))["sentence"]) if path.exists() else ""
-
-
-def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame, told: str) -> str:
+def _heading(run: Run, config: dict[str, Any], latents: pd.DataFrame, told: Sequence[str]) -> str:
     lengths = latents.groupby("movie").size()
     frames = str(lengths.min()) if lengths.nunique() == 1 else f"{lengths.min()} to {lengths.max()}"
     facts = f"{len(lengths)} movies of {frames} frames, {len(latents)} images; {config.get('input', '')}"
+    headline, *beneath = told
     return (
         f"<h1>{escape(run.path.name)}</h1><p class='soft'>{escape(facts)}</p>"
-        f"<p><strong>{escape(told)}</strong></p>"
+        f"<p><strong>{escape(headline)}</strong></p>"
+        + "".join(f"<p class='soft'>{escape(sentence)}</p>" for sentence in beneath)
     )
 
 
