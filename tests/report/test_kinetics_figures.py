@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.reconstruction.run import Run
 from temporem.report.kinetics_figures import kinetics_section, write_kinetics_figures
@@ -44,6 +45,26 @@ def pretend_kinetics(folder: Path, states: int = 2) -> None:
     pd.DataFrame(curve).to_csv(folder / "survival.csv", index=False)
     scales = [{"lag": x, "time_scale": 4.0, "low": 3.0, "high": 5.0} for x in (1, 2, 3)]
     pd.DataFrame(scales).to_csv(folder / "implied_timescales.csv", index=False)
+
+
+@pytest.mark.parametrize("into_run", [True, False])
+def test_the_page_is_pointed_to_where_it_shows_the_kinetics(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    into_run: bool,
+) -> None:
+    monkeypatch.setattr(
+        "temporem.cli.kinetics.measure_kinetics", lambda run, folder, options: {"states": 2, "doubts": []}
+    )
+    monkeypatch.setattr("temporem.cli.kinetics.write_kinetics_figures", lambda folder: None)
+    monkeypatch.setattr("temporem.cli.kinetics.write_report", lambda run: run.path / "report.html")
+    folder = run.path / "kinetics" if into_run else tmp_path / "elsewhere"
+    assert main(["kinetics", str(run.path), "-o", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert folder.name in told
+    assert ("report.html" in told) == into_run
 
 
 def test_the_report_tells_rates_stays_and_doubts(run: Run) -> None:

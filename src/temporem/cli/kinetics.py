@@ -28,15 +28,16 @@ def kinetics(
     Args:
         run: Folder made by `temporem reconstruct`.
         analysis: How many states are sought, and how the intervals are made.
-        output: Folder to write into; by default `kinetics` in the run folder.
+        output: Folder to write into; by default `kinetics` in the run folder, which the report shows.
     """
     folder = run / "kinetics" if output is None else output
     check_folder(folder)
     opened = Run.open(run)
     summary = measure_kinetics(opened, folder, analysis)
     write_kinetics_figures(folder)
-    page = write_report(opened)
     states = "1 state" if summary["states"] == 1 else f"{summary['states']} states"
     for doubt in summary["doubts"]:
         print(doubt)
-    print(f"{states}; the tables are in {folder}; look at {page}")
+    print(f"{states}; the tables are in {folder}")
+    if folder.resolve() == (run / "kinetics").resolve():
+        print(f"Look at {write_report(opened)}")
