@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,10 @@ from scored_runs import EDGE, scored
 
 from temporem.errors import UserError
 from temporem.evaluation.comparable import read_evaluations
+from temporem.evaluation.compared_runs import compared_with, tell_runs
 from temporem.evaluation.comparison import ComparisonOptions, compare_runs, improvement_in_percent
+from temporem.evaluation.evaluation_folder import Evaluation
+from temporem.reconstruction.run import Run
 
 MOVIE = np.repeat(np.arange(10), 4)
 RANDOM = np.random.default_rng(0)
@@ -114,6 +118,28 @@ def test_only_common_frames_are_compared_in_any_order_of_images() -> None:
 def test_what_cannot_be_compared_is_refused(other, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         compare_runs({"a": scored([10, 11], [0, 1]), "b": other})
+
+
+def in_run(path: Path, evaluation: Evaluation) -> Evaluation:
+    Run.create(path, {})
+    return replace(evaluation, path=path / "evaluation")
+
+
+def test_each_run_is_told_how_it_did(tmp_path: Path) -> None:
+    shell = np.array([12.0, 12, 16, 16])
+    ours = in_run(tmp_path / "ours", scored(shell * 1.25, [0, 0, 1, 1], psnr=31.5))
+    other = in_run(tmp_path / "other", scored(shell, [0, 0, 1, 1]))
+    elsewhere = scored(shell, [0, 0, 1, 1])
+    summary = compare_runs({"ours": ours, "same": elsewhere, "other": other}).summary
+    assert [run.path.name for run in tell_runs(summary)] == ["ours", "other"]
+    # 192 / 12 − 192 / 15 and 192 / 16 − 192 / 20.
+    by = "2.80 Å {} in the mean of 4 frames (FSC 0.5; 95 % interval 2.40 to 3.20 Å), PSNR 1.50 dB {}."
+    assert compared_with(Run(tmp_path / "ours")) == [
+        "Better than other where the molecule moves: " + by.format("finer", "higher")
+    ]
+    worse, equal = compared_with(Run(tmp_path / "other"))
+    assert worse == "Worse than ours where the molecule moves: " + by.format("coarser", "lower")
+    assert equal.startswith("Not beyond doubt better or worse than same")
 
 
 def test_one_run_or_an_unknown_baseline_is_refused() -> None:

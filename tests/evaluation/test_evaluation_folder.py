@@ -10,8 +10,10 @@ from blobs import BlobTruth, in_order
 
 from temporem.cli.main import main
 from temporem.errors import UserError
+from temporem.evaluation.compared_runs import compared_with
 from temporem.evaluation.evaluation_folder import read_evaluation, write_evaluation
 from temporem.evaluation.scoring import evaluate_volumes, scorer_of
+from temporem.reconstruction.run import Run
 
 TRUTH = BlobTruth(in_order(4, 5))
 ROWS = list(range(20))
@@ -73,6 +75,25 @@ def test_compare_leaves_a_page_with_tables_and_figures(
     assert "100% better" in page
     mean = summary["runs"]["ours"]["moving"]["resolution_in_angstroms"]["mean_over_frames"]
     assert f"{mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}]" in page
+
+
+def test_compare_refreshes_the_reports_of_runs_and_says_which_is_a_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[Run] = []
+    monkeypatch.setattr("temporem.cli.compare.write_report", refreshed.append)
+    for name, noise, null in (("run", 1.0, None), ("shuffled", 4.0, "shuffle")):
+        # Of other inputs, so that they are no pair.
+        Run.create(tmp_path / name, {"input": name, "reading": {"null": null}})
+        write_scores(tmp_path / name / "evaluation", noise, ROWS[:4])
+    out = tmp_path / "out"
+    runs = [str(tmp_path / name) for name in ("run", "shuffled")]
+    assert main(["compare", *runs, "-o", str(out), "--draws", "10"]) == 0
+    assert [run.path.name for run in refreshed] == ["run", "shuffled"]
+    assert all(len(compared_with(run)) == 1 for run in refreshed)
+    page = (out / "comparison.html").read_text()
+    assert "shuffled: This run is a null" in page
+    assert "run: This run is a null" not in page
 
 
 def test_commands_look_at_their_output_before_they_work(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.reconstruction.run import Run
 from temporem.report.evaluation_figures import write_evaluation_figures
@@ -86,6 +87,33 @@ def test_after_an_evaluation_it_shows_the_comparison(run: Run) -> None:
     assert "Against the truth" in text
     assert "8.00" in text
     assert "0.912" in text
+
+
+def test_it_says_how_the_run_did_in_a_comparison(run: Run) -> None:
+    pretend_evaluation(run.path / "evaluation")
+    (run.path / "compared.json").write_text('{"sentences": ["Better than <other>."]}')
+    assert "Better than <other>." in parse(write_report(run)).text
+
+
+@pytest.mark.parametrize("into_run", [True, False])
+def test_an_evaluation_elsewhere_leaves_the_page_alone(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    into_run: bool,
+) -> None:
+    monkeypatch.setattr("temporem.cli.evaluate.compare", lambda run, truth, folder, options: None)
+    monkeypatch.setattr("temporem.cli.evaluate.Truth.load", lambda path: None)
+    monkeypatch.setattr("temporem.cli.evaluate.write_evaluation_figures", lambda folder: None)
+    monkeypatch.setattr("temporem.cli.evaluate.write_report", lambda run: run.path / "report.html")
+    compared = run.path / "compared.json"
+    compared.write_text("{}")
+    folder = run.path / "evaluation" if into_run else tmp_path / "elsewhere"
+    assert main(["evaluate", str(run.path), "--truth", str(tmp_path), "-o", str(folder)]) == 0
+    assert ("report.html" in capsys.readouterr().out) == into_run
+    # A comparison of the evaluation before is not of this one.
+    assert compared.exists() == (not into_run)
 
 
 def test_a_damaged_evaluation_is_a_sentence(run: Run) -> None:

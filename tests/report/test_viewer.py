@@ -51,6 +51,12 @@ def test_the_page_and_the_runs_are_given(server: ViewerServer) -> None:
     assert 0 < told["level"] < 1
 
 
+def test_a_null_is_named_as_one(run: Run) -> None:
+    assert ExploredRun(run).told()["name"] == "a run"
+    run.update_config(reading={"null": "shuffle"})
+    assert ExploredRun(run).told()["name"] == "a run (null: frames in random order)"
+
+
 def test_a_frames_volume_comes_as_bytes_on_the_stated_scale(server: ViewerServer, run: Run) -> None:
     (told,) = json.loads(ask(server, "runs")[1])
     status, content = ask(server, "volume?run=0&row=7")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from temporem.evaluation.compared_runs import forget_comparison
 from temporem.evaluation.evaluate import EvaluationOptions
 from temporem.evaluation.evaluate import evaluate as compare
 from temporem.files import check_folder
@@ -28,12 +29,13 @@ def evaluate(
         run: Folder made by `temporem reconstruct`.
         truth: Folder `truth` made by `temporem simulate`.
         comparison: What is compared.
-        output: Folder to write into; by default `evaluation` in the run folder.
+        output: Folder to write into; by default `evaluation` in the run folder, which the report shows.
     """
     folder = run / "evaluation" if output is None else output
     check_folder(folder)
-    opened = Run.open(run)
+    opened, of_run = Run.open(run), folder.resolve() == (run / "evaluation").resolve()
+    if of_run:
+        forget_comparison(opened)
     compare(opened, Truth.load(truth), folder, comparison)
     write_evaluation_figures(folder)
-    page = write_report(opened, evaluation=folder)
-    print(f"The evaluation is in {folder}; look at {page}")
+    print(f"The evaluation is in {folder}" + (f"; look at {write_report(opened)}" if of_run else ""))

@@ -14,7 +14,20 @@ from temporem.errors import UserError
 from temporem.files import write_json
 from temporem.reconstruction.run import Run
 
-__all__ = ["NullVerdict", "is_null", "judge_against_null", "pairs_with_null", "verdict_against_null"]
+__all__ = [
+    "THIS_NULL",
+    "NullVerdict",
+    "is_null",
+    "judge_against_null",
+    "noted_name",
+    "pairs_with_null",
+    "verdict_against_null",
+]
+
+THIS_NULL = (
+    "This run is a null: the frames of every movie were put in random order, so that nothing here was learnt"
+    " from time."
+)
 
 NULL_FILE = "null.json"
 """In the folder of the run that was compared with its null."""
@@ -51,6 +64,11 @@ class NullVerdict:
 def is_null(config: Mapping[str, Any]) -> bool:
     """Whether a run's configuration says that its frames were in random order."""
     return (config.get("reading") or {}).get("null") == "shuffle"
+
+
+def noted_name(run: Run) -> str:
+    """Name of the run's folder, with a note where the run is a null."""
+    return run.path.resolve().name + (" (null: frames in random order)" if is_null(run.config) else "")
 
 
 def pairs_with_null(runs: Sequence[Run]) -> list[tuple[Run, Run]]:

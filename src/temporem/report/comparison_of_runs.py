@@ -12,35 +12,35 @@ from temporem.report.comparison_figures import comparison_figures, write_compari
 from temporem.report.page import section, table, write_page
 from temporem.report.style import inline_svg
 
-__all__ = ["write_comparison_of_runs", "write_verdicts"]
+__all__ = ["write_comparison_of_runs", "write_sentences"]
 
 
-def write_comparison_of_runs(comparison: Comparison, folder: Path, verdicts: Sequence[str] = ()) -> Path:
+def write_comparison_of_runs(comparison: Comparison, folder: Path, first: Sequence[str] = ()) -> Path:
     """Write a comparison's tables, figures (PNG, SVG) and `comparison.html`; return the page's path.
 
-    `verdicts` of runs against their nulls stand first.
+    Sentences on nulls stand `first`.
     """
     figures = comparison_figures(comparison.frames, comparison.fsc, comparison.summary["against"])
     write_comparison_figures(figures, folder)
     comparison.write(folder)
     path = folder / "comparison.html"
-    write_page(path, "temporem: runs compared", body(comparison.summary, figures, verdicts))
+    write_page(path, "temporem: runs compared", body(comparison.summary, figures, first))
     return path
 
 
-def write_verdicts(verdicts: Sequence[str], folder: Path) -> Path:
+def write_sentences(sentences: Sequence[str], folder: Path) -> Path:
     """Write a `comparison.html` of runs that were scored against no truth; return its path."""
     path = folder / "comparison.html"
     told = '<p class="soft">No truth was compared: temporem evaluate adds figures where there is one.</p>'
-    write_page(path, "temporem: runs compared", "<h1>Runs and their nulls</h1>" + _first(verdicts) + told)
+    write_page(path, "temporem: runs compared", "<h1>Runs and their nulls</h1>" + _strong(sentences) + told)
     return path
 
 
-def _first(verdicts: Sequence[str]) -> str:
-    return "".join(f"<p><strong>{escape(sentence)}</strong></p>" for sentence in verdicts)
+def _strong(sentences: Sequence[str]) -> str:
+    return "".join(f"<p><strong>{escape(sentence)}</strong></p>" for sentence in sentences)
 
 
-def body(summary: dict[str, Any], figures: dict[str, Figure], verdicts: Sequence[str] = ()) -> str:
+def body(summary: dict[str, Any], figures: dict[str, Figure], first: Sequence[str] = ()) -> str:
     """The page's content."""
     against = summary["against"]
     told = (
@@ -50,7 +50,7 @@ def body(summary: dict[str, Any], figures: dict[str, Figure], verdicts: Sequence
     return "\n".join(
         (
             f"<h1>{escape(', '.join(summary['runs']))}</h1>",
-            _first(verdicts),
+            _strong(first),
             f'<p class="soft">{escape(told)}</p>',
             section(
                 "Resolution at FSC 0.5",

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from temporem.errors import UserError
+from temporem.evaluation.compared_runs import compared_with
 from temporem.evaluation.evaluation_folder import OVER_TIME
-from temporem.evaluation.null import is_null, verdict_against_null
+from temporem.evaluation.null import noted_name, verdict_against_null
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.uncertainty import OF_HALVES
@@ -39,17 +40,13 @@ __all__ = ["evaluation_section", "write_report"]
 SECTIONS_SHOWN = 8
 
 
-def write_report(run: Run, evaluation: Path | None = None) -> Path:
-    """Write `report.html` into the run folder and return its path.
-
-    `evaluation` is a folder written by `temporem evaluate`; without it, the run's own `evaluation` is used if
-    there is one.
-    """
+def write_report(run: Run) -> Path:
+    """Write `report.html`, of all that the run folder holds, into it and return its path."""
     config, latents = run.config, run.latents()
-    folder = run.path / "evaluation" if evaluation is None else evaluation
+    folder = run.path / "evaluation"
     shown = shown_movie(run, latents)
     null = verdict_against_null(run)
-    told = verdict(config, folder, halves_told(run.path / OF_HALVES), null)
+    told = verdict(config, folder, halves_told(run.path / OF_HALVES), null, compared_with(run))
     parts = [
         _heading(run, config, latents, told),
         moving_molecule_section(shown),
@@ -70,8 +67,7 @@ def write_report(run: Run, evaluation: Path | None = None) -> Path:
     parts.append(_fit(run))
     parts.append(_settings(run, config, latents))
     path = run.path / "report.html"
-    noted = " (null: frames in random order)" if is_null(config) else ""
-    write_page(path, f"temporem: {run.path.name}{noted}", "\n".join(x for x in parts if x))
+    write_page(path, f"temporem: {noted_name(run)}", "\n".join(x for x in parts if x))
     return path
 
 

@@ -1,33 +1,36 @@
 """What a run is worth: one sentence from the strongest evidence there is, and those that bear it out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from temporem.errors import UserError
-from temporem.evaluation.null import NullVerdict, is_null
+from temporem.evaluation.null import THIS_NULL, NullVerdict, is_null
 from temporem.fitting.held_out.score import HeldOutScore
 
 __all__ = ["verdict"]
 
-NULL = (
-    "This run is a null: the frames of every movie were put in random order, so that nothing here was learnt"
-    " from time."
+UNMEASURED = (
+    "How far to believe these volumes is not measured yet: no truth was compared, and no frames were held"
+    " out."
 )
-UNMEASURED = "How far to believe these volumes is not measured yet: no truth was compared, and no frames were held out."
 
 NEAR_NYQUIST = 1.02
 """A resolution finer than this many times Nyquist has nowhere to go."""
 
 
 def verdict(
-    config: Mapping[str, Any], evaluation: Path, halves: str = "", null: NullVerdict | None = None
+    config: Mapping[str, Any],
+    evaluation: Path,
+    halves: str = "",
+    null: NullVerdict | None = None,
+    compared: Sequence[str] = (),
 ) -> list[str]:
     """Sentences, the headline first: against a truth where there is one, else what was found to move.
 
-    `halves` is the sentence on two halves of the movies; empty where they were not compared. Of a null the
-    headline is that it is one.
+    `halves` is the sentence on two halves of the movies; empty where they were not compared;
+    `compared` are those on other evaluated runs. Of a null the headline is that it is one.
 
     Raises UserError where the evaluation cannot be read.
     """
@@ -36,7 +39,7 @@ def verdict(
     if (evaluation / "evaluation.json").exists():
         try:
             summary = json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8"))
-            told = [*_against_truth(summary), against_null]
+            told = [*_against_truth(summary), *compared, against_null]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"the evaluation in {evaluation} cannot be read ({error}); run temporem evaluate again."
@@ -46,7 +49,7 @@ def verdict(
     else:
         told = [halves or UNMEASURED]
     if is_null(config):
-        told = [NULL, *told]
+        told = [THIS_NULL, *told]
     return [sentence for sentence in told if sentence]
 
 

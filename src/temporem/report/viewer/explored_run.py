@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.evaluation.null import noted_name
 from temporem.reconstruction.contour import contour_level
 from temporem.reconstruction.export import export_particles, write_volume_series
 from temporem.reconstruction.latents_file import latent_columns
@@ -84,7 +85,7 @@ class ExploredRun:
         if self.z.shape[1] == 1:
             names[1] = time_label(self.run.config)
         return {
-            "name": self.run.path.resolve().name,
+            "name": noted_name(self.run),
             "images": self.latents["image"].tolist(),
             "frame": self.latents["frame"].tolist(),
             "time": self.latents["time"].tolist(),
