@@ -1,4 +1,4 @@
-"""Images that went in beside those that the run predicts for them, and the directions they were seen from."""
+"""Images that went in beside those that the run predicts for them."""
 
 from html import escape
 
@@ -19,7 +19,7 @@ from temporem.physics.volumes import PADDING, slicing_grid
 from temporem.reconstruction.run import Run
 from temporem.report.page import section
 from temporem.report.shown_movie import ShownMovie
-from temporem.report.style import COLOURS, in_house_style, inline_svg, new_figure
+from temporem.report.style import in_house_style, inline_svg, new_figure
 
 __all__ = ["images_section", "predicted_images"]
 
@@ -28,7 +28,7 @@ LOW_PASS_IN_ANGSTROMS = 20.0
 
 
 def images_section(run: Run, shown: ShownMovie) -> str:
-    """Inputs, inputs low-passed, and predictions of some frames of the movie shown; directions of all.
+    """Inputs, inputs low-passed, and predictions of some frames of the movie shown.
 
     Empty where the input is no longer there or has no poses.
     """
@@ -55,9 +55,6 @@ def images_section(run: Run, shown: ShownMovie) -> str:
         inline_svg(figure, "Images given, the same low-passed, and images predicted"),
         f'<p class="soft">Frames of movie {escape(shown.movie)}: as given, low-passed at '
         f"{LOW_PASS_IN_ANGSTROMS:g} Å, and predicted from the frame's volume, pose and CTF.</p>",
-        inline_svg(directions_figure(movies.rotation), "Directions from which the particles were seen"),
-        '<p class="soft">Directions of view of all images on the sphere, in a projection of equal areas: '
-        "gaps are views that are missing.</p>",
     )
 
 
@@ -109,24 +106,4 @@ def images_figure(
         line[0].set_ylabel(name)
     for axis, frame in zip(axes[0], frames, strict=True):
         axis.set_title(f"frame {frame}", fontsize=8)
-    return figure
-
-
-@in_house_style
-def directions_figure(rotation: npt.NDArray[np.floating]) -> Figure:
-    """The beam's direction in each particle's own frame, (frames, 3, 3), on a Mollweide map."""
-    x, y, z = np.asarray(rotation, np.float64)[:, 2].T
-    figure = new_figure(5.6, 3.0)
-    axis = figure.add_subplot(projection="mollweide")
-    axis.scatter(
-        np.arctan2(y, x),
-        np.arcsin(z.clip(-1, 1)),
-        s=5,
-        color=COLOURS[4],
-        alpha=0.5,
-        linewidths=0,
-        rasterized=True,
-    )
-    axis.grid(color=COLOURS[7], alpha=0.4, linewidth=0.5)
-    axis.set(xticklabels=[], yticklabels=[])
     return figure

@@ -17,6 +17,7 @@ from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.uncertainty import OF_HALVES
 from temporem.report.classes_section import classes_section
+from temporem.report.directions_section import directions_section
 from temporem.report.evaluation_figures import fsc_figure, resolution_figure
 from temporem.report.figures import latent_map_figure, latents_figure, losses_figure, sections_figure
 from temporem.report.halves_section import halves_section, halves_told
@@ -61,6 +62,7 @@ def write_report(run: Run) -> Path:
         classes_section(run, latents, shown),
         _sections(run, shown),
         images_section(run, shown),
+        directions_section(run),
     ]
     if (run.path / "kinetics" / "kinetics.json").exists():
         parts.append(kinetics_section(run.path / "kinetics"))
