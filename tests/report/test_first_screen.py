@@ -3,12 +3,14 @@
 import base64
 import json
 import re
+import shutil
 import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -21,6 +23,7 @@ from temporem.movies.writing import write_movies_star, write_mrcs
 from temporem.physics.projection import project
 from temporem.physics.rotations import random_rotations
 from temporem.reconstruction.run import Run
+from temporem.report.moving_molecule import moving_molecule_section
 from temporem.report.predicted_images import low_passed, predicted_images
 from temporem.report.report import write_report
 from temporem.report.shown_movie import shown_movie
@@ -75,6 +78,7 @@ def test_the_page_holds_the_volumes_it_plays(run: Run) -> None:
     data = json.loads(re.search(r'id="molecule-data">(.*?)</script>', text)[1])
     shown = shown_movie(run, run.latents())
     assert data["labels"] == [f"frame {i}" for i in range(9)]
+    assert "all 9 frames" in text
     n = data["box"]
     for packed, volume in zip(data["volumes"], shown.volumes, strict=True):
         found = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(n, n, n)
@@ -94,6 +98,31 @@ def test_inputs_stand_beside_predictions_where_the_input_is_there(run: Run, tmp_
     with_input = write_report(run).read_text(encoding="utf-8")
     assert "What went in" in with_input
     assert "What went in" not in without
+
+
+def test_directions_of_view_outlive_the_images(run: Run, tmp_path: Path) -> None:
+    movies_of(tmp_path, np.zeros((22, 24, 24), np.float32))
+    shutil.copy(tmp_path / "movies.star", run.poses_path)
+    (tmp_path / "images.mrcs").unlink()
+    run.update_config(input=tmp_path / "movies.star", reading={}, preprocessing={})
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "Directions of view" in page
+    assert "What went in" not in page
+
+
+def test_a_long_movie_is_told_to_be_shown_in_part_and_when_its_frames_are(run: Run) -> None:
+    count = 30
+    frame = np.arange(count)
+    columns = {"image": frame, "movie": "long", "frame": frame, "time": frame / 8}
+    latents = pd.DataFrame(columns | {"z1": frame / count, "z2": 0.0, "sd1": 0.1, "sd2": 0.1})
+    latents.to_csv(run.path / "latents.csv", index=False)
+    run.update_config(time_unit="seconds")
+    shown = shown_movie(run, run.latents())
+    page = moving_molecule_section(shown)
+    assert f"{len(shown.frames)} of its 30 frames" in page
+    labels = json.loads(re.search(r'id="molecule-data">(.*?)</script>', page)[1])["labels"]
+    assert len(labels) == len(shown.frames) < count
+    assert labels[-1] == "frame 29, 3.625 seconds"
 
 
 def pretend_summary(**methods: float) -> dict[str, Any]:

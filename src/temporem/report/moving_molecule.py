@@ -49,13 +49,15 @@ def moving_molecule_section(shown: ShownMovie) -> str:
         "view": shown.scene.view.flatten().tolist(),
         "zoom": shown.scene.zoom * 2 * scale.half_box / len(shown.mask),
         "colour": SURFACE,
-        "labels": [f"frame {frame}" for frame in shown.frames["frame"]],
+        "labels": shown.labels,
         "volumes": packed,
     }
     scripts = "".join(
         f"<script>\n{(files('temporem.report') / 'assets' / name).read_text(encoding='utf-8')}</script>"
         for name in ("volume.js", "molecule.js")
     )
+    count, of = len(packed), shown.frames_in_movie
+    which = f"all {of} frames" if count == of else f"{count} of its {of} frames, evenly spaced"
     held = f'<script type="application/json" id="molecule-data">{json.dumps(data)}</script>'
     return section(
         f"Movie {shown.movie} in motion",
@@ -67,8 +69,8 @@ def moving_molecule_section(shown: ShownMovie) -> str:
         '<label for="molecule-level">Contour</label>'
         '<input data-part="level" id="molecule-level" type="range" min="0.02" max="0.98" step="0.005"></div>'
         f'<div class="still">{surfaces_strip(shown)}</div></div>',
-        '<p class="soft">One recovered volume a frame, drawn as a surface at one level for all. Drag to '
-        "turn, scroll to zoom.</p>",
+        f'<p class="soft">The volumes recovered for {which}, drawn as surfaces at one level. Drag to turn, '
+        "scroll to zoom.</p>",
         held,
         scripts,
     )

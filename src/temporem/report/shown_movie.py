@@ -26,10 +26,22 @@ class ShownMovie:
     movie: str
     frames: pd.DataFrame
     """Their rows of the latents."""
+    frames_in_movie: int
+    """Of which `frames` are all, or some evenly spaced."""
+    time_unit: str
     volumes: Sequence[Float[Tensor, "n n n"]]
     mask: Float[Tensor, "n n n"]
     level: float
     scene: Scene
+
+    @property
+    def labels(self) -> list[str]:
+        """Each frame's number, with its time where the run knows more than the frames' order."""
+        numbers = [f"frame {frame}" for frame in self.frames["frame"]]
+        if self.time_unit == "frames":
+            return numbers
+        times = self.frames["time"]
+        return [f"{x}, {time:.4g} {self.time_unit}" for x, time in zip(numbers, times, strict=True)]
 
     def some(self, most: int) -> list[int]:
         """Positions of at most so many of the frames, evenly spaced."""
@@ -48,4 +60,5 @@ def shown_movie(run: Run, latents: pd.DataFrame) -> ShownMovie:
     mask = run.mask()
     level = sum(contour_level(x, mask) for x in volumes) / len(volumes)
     scene = scene_of(volumes[first], volumes[last], [x - level for x in volumes])
-    return ShownMovie(movie, frames, volumes, mask, level, scene)
+    unit = str(run.config.get("time_unit", "frames"))
+    return ShownMovie(movie, frames, len(of_movie), unit, volumes, mask, level, scene)
