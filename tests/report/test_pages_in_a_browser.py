@@ -8,10 +8,14 @@ import pytest
 
 from temporem.reconstruction.run import Run
 from temporem.report.comparison import PLAYER
-from temporem.report.page import write_page
+from temporem.report.page import table, write_page
 from temporem.report.report import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--force-prefers-reduced-motion", "--enable-unsafe-swiftshader",
+    "--use-angle=swiftshader",
+)  # fmt: skip
 
 pytestmark = [
     pytest.mark.external,
@@ -21,8 +25,7 @@ pytestmark = [
 
 def seen(page: Path, width: int = 1000) -> str:
     """The document after its scripts have run."""
-    flags = "--headless --no-sandbox --force-prefers-reduced-motion --enable-unsafe-swiftshader"
-    options = [*flags.split(), "--use-angle=swiftshader", f"--window-size={width},800", "--dump-dom"]
+    options = [*FLAGS, f"--window-size={width},800", "--dump-dom"]
     done = subprocess.run(
         [str(BROWSER), *options, "--virtual-time-budget=1000", page.as_uri()],
         capture_output=True,
@@ -45,6 +48,28 @@ def test_the_report_never_scrolls_sideways_as_a_whole(run: Run, width: int) -> N
     page = write_report(run)
     add_script(page, WIDEST)
     assert "<title>wide false</title>" in seen(page, width)
+
+
+def test_on_paper_nothing_is_cut_off(run: Run) -> None:
+    selenium = pytest.importorskip("selenium.webdriver")
+    run.update_config(command=["temporem", "reconstruct", "x" * 200, "y" * 200])
+    page = write_report(run)
+    wide = table([f"a long heading {i}" for i in range(14)], [["0.12 (0.10 to 0.20)"] * 14])
+    page.write_text(page.read_text().replace("</body>", f"{wide}</body>"))
+    options = selenium.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, "--window-size=800,1100"):
+        options.add_argument(flag)
+    browser = selenium.Chrome(options=options, service=selenium.ChromeService(shutil.which("chromedriver")))
+    try:
+        browser.get(page.as_uri())
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        cut = "return [...document.querySelectorAll('pre, .wide, .strip')].filter(x => x.offsetParent"
+        assert browser.execute_script(f"{cut} && x.scrollWidth > x.clientWidth).map(x => x.outerHTML)") == []
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+        assert browser.execute_script(f"{cut} && x.scrollWidth > x.clientWidth).length") > 0
+    finally:
+        browser.quit()
 
 
 def test_the_slider_shows_one_frame_of_each_side(tmp_path: Path) -> None:

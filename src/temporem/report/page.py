@@ -38,16 +38,21 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
-@media print {
-  :root { color-scheme: light;
-    --ink: #1f2430; --soft: #5b6472; --page: #fff; --card: #fff; --line: #dfe2e6; }
-  section, figure, tr { break-inside: avoid; }
-}
 code, pre { font: .85rem/1.5 ui-monospace, monospace; }
 pre { overflow-x: auto; margin: .4rem 0; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1rem; margin: 0; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
+@media print {
+  :root { color-scheme: light;
+    --ink: #1f2430; --soft: #5b6472; --page: #fff; --card: #fff; --line: #dfe2e6; }
+  section, figure, tr { break-inside: avoid; }
+  /* Paper does not scroll. */
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .wide svg { min-width: 0 !important; }
+  th, td { white-space: normal; overflow-wrap: anywhere; padding-right: .5rem; }
+  .strip { flex-wrap: wrap; }
+}
 """
 
 
