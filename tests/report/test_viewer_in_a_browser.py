@@ -95,9 +95,24 @@ def test_a_click_on_a_frame_shows_its_volume(page: Any) -> None:
     assert picture(page) != before
 
 
-def test_dragging_along_a_trajectory_ends_at_its_last_volume(page: Any) -> None:
+def test_dragging_along_a_trajectory_stays_on_it_to_its_last_volume(page: Any) -> None:
     before = picture(page)
-    pointer(page, "map", places_of(page, "second & last"))
+    # Frames of another movie lie in the way, halfway between those of this one.
+    page.execute_script(
+        """
+        const x = panels[0], on = x.run.movies["second & last"].map((r) => x.run.places[r]), show = x.show;
+        x.run.movies.first.forEach((r, i) => {
+          x.run.places[r] = [0, 1].map((axis) => (on[i][axis] + on[i + 1][axis]) / 2); });
+        x.draw();
+        x.visited = [];
+        x.show = function (wish) { this.visited.push(this.movies.value); show.call(this, wish); };
+        """
+    )
+    on, between = places_of(page, "second & last"), places_of(page, "first")
+    pointer(page, "map", [place for pair in zip(on, between, strict=False) for place in pair] + on[5:])
+    visited = page.execute_script("return panels[0].visited")
+    assert len(visited) > 5
+    assert set(visited) == {"second & last"}
     row = page.execute_script("return panels[0].run.movies['second & last'].at(-1)")
     until(page, f"!panels[0].loading && panels[0].seen.row === {row}")
     assert picture(page) != before
@@ -152,6 +167,22 @@ def test_frames_circled_are_selected_and_saved(page: Any, run: Run, monkeypatch:
     press(page, "save")
     until(page, "panels[0].note.textContent.startsWith('Saved in')")
     assert asked == [(run, run.path / "viewer" / "new", sorted(chosen))]
+
+
+def test_a_volume_that_comes_leaves_the_number_selected(page: Any) -> None:
+    press(page, "whole")
+    page.execute_script("panels[0].kept.clear(); panels[0].step(3)")
+    row = page.execute_script("return panels[0].run.movies['second & last'][3]")
+    until(page, f"!panels[0].loading && panels[0].seen.row === {row}")
+    assert page.execute_script("return panels[0].note.textContent") == "9 frames selected."
+    assert page.execute_script("return panels[0].part('busy').textContent") == ""
+
+
+def test_very_many_frames_fit_on_the_map(page: Any) -> None:
+    fitted = "const x = panels[0]; x.run.places = Array.from({length: 300000}, (_, i) => [i, -i]); x.fit();"
+    (left, right), (low, high) = page.execute_script(f"{fitted} return [x.x, x.y]")
+    assert left < 0 < 299999 < right < 1.1 * 299999
+    assert low < -299999 < 0 < high
 
 
 def test_a_phone_does_not_scroll_sideways(page: Any) -> None:

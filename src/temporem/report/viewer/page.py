@@ -44,7 +44,8 @@ PANEL = """
 <div class="row" data-part="saving" hidden><label>Name <input data-part="saved" value="new" size="12"></label>
 <label>volumes <input data-part="count" type="number" min="2" max="200" value="16"></label>
 <button data-part="save">Save</button></div>
-<p class="soft"><span data-part="shown"></span></p><p data-part="note" role="status"></p></section>
+<p class="soft"><span data-part="shown"></span> <span data-part="busy" role="status"></span></p>
+<p data-part="note" role="status"></p></section>
 """
 
 

@@ -7,6 +7,8 @@ const timeColour = (share) => {
   return `rgb(${TIME[i].map((c, k) => Math.round(c + (x - i) * (TIME[i + 1][k] - c)))})`;
 };
 const ink = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+/* Smallest and largest; Math.min(...values) fails beyond some 100,000 values. */
+const ends = (values) => values.reduce(([a, b], x) => [Math.min(a, x), Math.max(b, x)], [Infinity, -Infinity]);
 const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
 
 async function asked(url, body) {
@@ -28,8 +30,8 @@ class Panel {
     for (const movie of Object.keys(run.movies)) this.movies.add(new Option(movie, movie));
     this.slider = this.part("time");
     this.level = this.part("level");
-    const times = run.time, first = Math.min(...times), last = Math.max(...times);
-    this.colours = times.map((t) => timeColour((t - first) / (last - first || 1)));
+    const [first, last] = ends(run.time);
+    this.colours = run.time.map((t) => timeColour((t - first) / (last - first || 1)));
     this.fit();
     try {
       this.view = new VolumeView(this.part("volume"), run.view);
@@ -45,6 +47,7 @@ class Panel {
 
   others(act) { for (const panel of this.all) if (panel !== this && panel.view) act(panel); }
   say(text) { this.note.textContent = text; }
+  busy(text) { this.part("busy").textContent = text; }
 
   listen() {
     this.movies.addEventListener("change", () => {
@@ -86,9 +89,10 @@ class Panel {
 
   /* Where frames lie on the map's canvas, in CSS pixels. */
   fit() {
-    const [xs, ys] = [0, 1].map((i) => this.run.places.map((p) => p[i]));
-    const range = (v) => { const a = Math.min(...v), b = Math.max(...v), m = 0.06 * (b - a || 1); return [a - m, b + m]; };
-    [this.x, this.y] = [range(xs), range(ys)];
+    [this.x, this.y] = [0, 1].map((axis) => {
+      const [a, b] = ends(this.run.places.map((p) => p[axis])), margin = 0.06 * (b - a || 1);
+      return [a - margin, b + margin];
+    });
   }
   onMap([x, y]) {
     return [((x - this.x[0]) / (this.x[1] - this.x[0])) * this.map.clientWidth,
@@ -102,14 +106,14 @@ class Panel {
 
   press(event) {
     const at = this.pointer(event);
-    if (this.mode === "look") return this.look(at);
+    if (this.mode === "look") { this.held = this.look(at); return; }
     if (this.mode === "draw") this.path.push(this.fromMap(at));
     else this.lasso = [at];
     this.draw();
   }
   drag(event) {
     const at = this.pointer(event);
-    if (this.mode === "look") return this.look(at);
+    if (this.mode === "look") return this.look(at, this.held);
     if (this.mode === "draw" && distance(this.onMap(this.path[this.path.length - 1]), at) > 4)
       this.path.push(this.fromMap(at));
     if (this.mode === "select") this.lasso.push(at);
@@ -134,19 +138,18 @@ class Panel {
   }
   selected() { this.say(`${this.chosen.length} frames selected.`); this.draw(); }
 
-  /* The frame under the pointer, or the place itself where there is none. */
-  look(at) {
+  /* The frame under the pointer, of the movie `held` if one is, or the place itself; returns the frame's movie. */
+  look(at, held) {
     let row = -1, nearest = 7;
-    this.run.places.forEach((place, i) => {
-      const away = distance(this.onMap(place), at);
+    for (const i of held ? this.run.movies[held] : this.run.places.keys()) {
+      const away = distance(this.onMap(this.run.places[i]), at);
       if (away < nearest) [row, nearest] = [i, away];
-    });
-    if (row < 0) return this.show({ place: this.fromMap(at) });
-    for (const [movie, rows] of Object.entries(this.run.movies))
-      if (rows.includes(row)) {
-        if (movie !== this.movies.value) this.choose(movie, rows.indexOf(row));
-        else this.step(rows.indexOf(row));
-      }
+    }
+    if (row < 0) { this.show({ place: this.fromMap(at) }); return undefined; }
+    const [movie, rows] = Object.entries(this.run.movies).find(([, x]) => x.includes(row));
+    if (movie !== this.movies.value) this.choose(movie, rows.indexOf(row));
+    else this.step(rows.indexOf(row));
+    return movie;
   }
 
   choose(movie, step = 0) {
@@ -192,16 +195,16 @@ class Panel {
       const url = `volume?run=${this.index}&` + ("row" in wish ? `row=${wish.row}` : `x=${x}&y=${y}`);
       try {
         if (!this.kept.has(url)) {
-          this.say("Calculating …");
+          this.busy("Calculating …");
           this.kept.set(url, new Uint8Array(await (await asked(url)).arrayBuffer()));
           if (this.kept.size > 300) this.kept.delete(this.kept.keys().next().value);
-          if (this.mode === "look") this.say("");
         }
+        this.busy("");
         if (!this.view) return;
         this.view.level = Number(this.level.value);
         this.view.show(this.kept.get(url), this.run.box);
         this.seen = wish;
-      } catch (error) { this.say(error.message); }
+      } catch (error) { this.busy(error.message); }
     }
   }
 
