@@ -12,8 +12,9 @@ demo: .venv/with-demo
 test: .venv/with-test
 	$(BIN)/python -m pytest --durations=10
 
-# What needs a browser, another program's environment or minutes of fitting.
-test-external: .venv/with-test
+# What needs a browser, another program or its reader, or minutes of fitting. cryodrgn is called where it is on the
+# PATH, and cryosparc-tools and ome-zarr read where the environment has them: they do not install everywhere.
+test-external: .venv/with-external
 	$(BIN)/python -m pytest -m external --exitfirst --durations=10
 
 lint: .venv/with-test
@@ -31,8 +32,9 @@ clean:
 
 .venv/with-demo: EXTRAS = demo
 .venv/with-test: EXTRAS = test,demo,trajectories,paths,kinetics,video,zarr
+.venv/with-external: EXTRAS = test,demo,trajectories,paths,kinetics,video,zarr,umap
 .venv/with-docs: EXTRAS = docs
-.venv/with-demo .venv/with-test .venv/with-docs: pyproject.toml constraints.txt
+.venv/with-demo .venv/with-test .venv/with-external .venv/with-docs: pyproject.toml constraints.txt
 	@echo "Installing into .venv, about 1.6 GB for the demo; pip prints nothing for some minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -25,7 +25,8 @@ UP, DOWN = 0.08, 0.16
 
 
 def run_with(latents: pd.DataFrame, folder: Path) -> Run:
-    run = Run.create(folder, {"time_unit": "seconds", "usual_interval": 0.5, "relaxation_times": [4.0]})
+    found = {"relaxation_times": [4.0]}
+    run = Run.create(folder, {"time_unit": "seconds", "usual_interval": 0.5, "found": found})
     latents.drop(columns="state").to_csv(folder / "latents.csv", index=False)
     return run
 

@@ -39,7 +39,7 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
       of every state. `representatives.txt`: for each state the image nearest its mean.
     - `rates.csv`, `dwell_times.csv`, `survival.csv`, `implied_timescales.csv`, `number_of_states.csv`.
 
-    Raises UserError where deeptime is missing the run's movies are fewer than two, or its frames
+    Raises UserError where deeptime is missing, the run's movies are fewer than two, or its frames
     fewer than the states.
     """
     options.check()
@@ -102,7 +102,7 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
 
 def _prior_times(config: dict[str, Any]) -> list[float] | None:
     """The prior's Ornstein–Uhlenbeck relaxation times in the run's unit of time, where it learned them."""
-    times = config.get("relaxation_times")
+    times = (config.get("found") or {}).get("relaxation_times")
     if times is None:
         return None
     return [float(x) * float(config.get("usual_interval", 1.0)) for x in times]
