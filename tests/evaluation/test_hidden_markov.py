@@ -130,6 +130,20 @@ def test_frames_beside_a_jump_that_lie_between_the_states_are_no_state_of_their_
     assert told[2].shortest_stay_in_frames < 2
 
 
+def test_the_shape_of_a_states_latents_is_no_further_state() -> None:
+    """Errors that last within a stay, and are no Gaussian: states in a state, which overlap."""
+    latents = jumping_latents(40, 30, 0.1, 0.2, 0.15, seed=3)
+    random = np.random.default_rng(3)
+    for _, rows in latents.groupby("movie").groups.items():
+        error = random.normal(size=len(rows))
+        for at in range(1, len(error)):
+            error[at] = 0.6 * error[at - 1] + 0.8 * error[at]
+        latents.loc[rows, "z1"] += np.where(latents.loc[rows, "state"] == 1, 0.35, 0.05) * error
+    states, told = choose_states(principal_trajectories(latents, "frames"), 4, seed=0)
+    assert states.count == 2
+    assert any(x.behind_best < -1 and x.least_certainty < 0.9 for x in told[2:])
+
+
 def test_axes_are_kept_that_hold_the_variance() -> None:
     random = np.random.default_rng(0)
     count = 200

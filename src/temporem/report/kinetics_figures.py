@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from temporem.errors import UserError
-from temporem.evaluation.kinetics.number_of_states import SHORTEST_STAY
+from temporem.evaluation.kinetics.number_of_states import CERTAIN, SHORTEST_STAY
 from temporem.report.page import section, table
 from temporem.report.style import COLOURS, in_house_style, inline_svg, new_figure, write_figure
 
@@ -170,21 +170,22 @@ def lag_figure(scales: pd.DataFrame, unit: str, movie_time: float) -> Figure:
 def count_figure(told: pd.DataFrame, chosen: int) -> Figure:
     """Held-out log-likelihood per frame, less the best, against the number of states.
 
-    Hollow where one of the states does not last, for which that number is not chosen."""
+    Hollow where one of the states does not last or is not told from the others: such a number is not chosen.
+    """
     figure = new_figure(4.2, 3.0)
     axis = figure.subplots()
     held_out = told["held_out_log_likelihood_per_frame"] - told["held_out_log_likelihood_per_frame"].max()
     axis.plot(told["states"], held_out, color=COLOURS[0], marker="o", label="held-out movies")
-    fleeting = told["shortest_stay_in_frames"] < SHORTEST_STAY
-    if fleeting.any():
+    refused = (told["shortest_stay_in_frames"] < SHORTEST_STAY) | (told["least_certainty"] < CERTAIN)
+    if refused.any():
         axis.plot(
-            told["states"][fleeting],
-            held_out[fleeting],
+            told["states"][refused],
+            held_out[refused],
             color=COLOURS[0],
             marker="o",
             markerfacecolor="white",
             linestyle="",
-            label=f"a state lasts under {SHORTEST_STAY:g} frames",
+            label="a state that does not last, or is not told apart",
         )
     axis.axvline(chosen, color=COLOURS[7], linewidth=0.8, linestyle=":", label="chosen")
     axis.set(xlabel="number of states", ylabel="log-likelihood per frame", xticks=told["states"])

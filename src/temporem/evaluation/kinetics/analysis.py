@@ -19,7 +19,7 @@ from temporem.evaluation.kinetics.hidden_markov import (
     most_likely_paths,
 )
 from temporem.evaluation.kinetics.implied_timescales import clusters_of, lag_test, markov_tools
-from temporem.evaluation.kinetics.number_of_states import choose_states
+from temporem.evaluation.kinetics.number_of_states import StateCount, choose_states, state_certainty
 from temporem.evaluation.kinetics.options import KineticsOptions
 from temporem.evaluation.kinetics.rates import Rates, transition_rates
 from temporem.evaluation.kinetics.trajectories import LatentTrajectories, principal_trajectories
@@ -51,6 +51,7 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
     asked, frames = options.states or options.most_states, int(movies.seen.sum())
     if asked > frames:
         raise UserError(f"{frames} frames do not tell {asked} states apart: ask for fewer with --states.")
+    told: list[StateCount] = []
     if options.states is None:
         states, told = choose_states(movies, options.most_states, options.seed)
         _write_table(output / "number_of_states.csv", [asdict(x) for x in told])
@@ -70,7 +71,7 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
     dwell = _write_dwells(output, paths, states.count, movies.interval)
     _write_table(output / "rates.csv", _rate_rows(rates))
     movie_time = float(np.median(movies.length - 1)) * movies.interval
-    certainty = _certainty(paths, probability, movies.seen, states.count)
+    certainty = state_certainty(states, movies, paths)
     steady = plateau(tests)
     summary = {
         "time_unit": movies.unit,
@@ -93,7 +94,7 @@ def measure_kinetics(run: Run, output: Path, options: KineticsOptions) -> dict[s
             certainty,
             movie_time,
             movies.unit,
-            options.most_states if options.states is None else None,
+            told,
         ),
     }
     write_json(output / "kinetics.json", summary)
@@ -106,19 +107,6 @@ def _prior_times(config: dict[str, Any]) -> list[float] | None:
     if times is None:
         return None
     return [float(x) * float(config.get("usual_interval", 1.0)) for x in times]
-
-
-def _certainty(
-    paths: npt.NDArray[np.int64],
-    probability: npt.NDArray[np.float64],
-    seen: npt.NDArray[np.bool_],
-    count: int,
-) -> npt.NDArray[np.float64]:
-    """Mean probability of the path's state over the frames it puts there, by state."""
-    label = paths[seen]
-    certain = probability[seen][np.arange(len(label)), label]
-    total = np.bincount(label, weights=certain, minlength=count)
-    return np.asarray(total / np.maximum(np.bincount(label, minlength=count), 1))
 
 
 def _write_states(

@@ -64,9 +64,9 @@ def lag_test(label: npt.NDArray[np.int64], movies: LatentTrajectories, seed: int
     `label` (movies, steps): the place of each frame, −1 where not seen. Pairs of frames a lag apart, missing
     frames between them or not, are counted at all offsets and divided by the lag, because pairs that overlap
     tell the same. The interval is that of a reversible Bayesian model (Trendelkamp-Schroer et al. 2015). A
-    process that is Markovian at some lag shows the same time scale at all longer ones. States on the likeliest
-    paths of a hidden Markov model lean towards that model: what they show against it is worth more than what
-    they show for it.
+    process that is Markovian at some lag shows the same time scale at all longer ones. States on the
+    likeliest paths of a hidden Markov model lean towards that model: what they show against it is worth more
+    than what they show for it.
     """
     tools = markov_tools()
     places = int(label.max()) + 1

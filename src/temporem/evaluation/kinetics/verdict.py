@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from temporem.evaluation.kinetics.implied_timescales import LagTest
+from temporem.evaluation.kinetics.number_of_states import CERTAIN, StateCount
 from temporem.evaluation.kinetics.rates import Rates
 
 __all__ = ["doubts", "plateau"]
 
 FEWEST_TRANSITIONS = 10
-CERTAIN = 0.9
 
 
 def plateau(tests: Sequence[LagTest]) -> LagTest | None:
@@ -30,12 +30,13 @@ def doubts(
     certainty: npt.NDArray[np.float64],
     movie_time: float,
     unit: str,
-    most_states: int | None,
+    tried: Sequence[StateCount],
 ) -> list[str]:
     """Reasons not to believe the figures, empty where there is none.
 
     `certainty` (states,): mean probability of a frame's state where it is the likeliest. `movie_time`: from
-    the first to the last frame of the median movie.
+    the first to the last frame of the median movie. `tried`: numbers of states compared, empty where the
+    number was given.
     """
     count = len(certainty)
     if count == 1:
@@ -44,10 +45,15 @@ def doubts(
             "continuous, or the noise hides it; there are no rates to report."
         ]
     said = []
-    if count == most_states:
+    if tried and count == tried[-1].states:
         said.append(
             f"The largest number of states tried, {count}, fits best: the motion is likely continuous, and "
             "its states are places along it."
+        )
+    elif any(x.behind_best < -1 for x in tried):
+        said.append(
+            f"More states than {count} would fit the latents better, but not last or not be told apart: a "
+            "state's latents are not Gaussian, or the motion is continuous."
         )
     slowest, (_, longest) = rates.relaxation_time, rates.relaxation_time_interval
     if not slowest < movie_time / 2:
