@@ -31,14 +31,15 @@ def has_umap(latents: pd.DataFrame) -> bool:
 @in_house_style
 def umap_figure(latents: pd.DataFrame, time_label: str) -> Figure:
     """All frames in the plane that UMAP finds for their latents, coloured by time."""
-    import umap
-
     kept = np.unique(np.linspace(0, len(latents) - 1, min(len(latents), MOST_FRAMES)).round().astype(int))
     shown = latents.iloc[kept]
     z = shown[latent_columns(latents)].to_numpy(np.float64)
     with warnings.catch_warnings():
-        # Of one thread, which a fixed seed asks for; and of its own dependencies' coming versions.
+        # Of one thread, which a fixed seed asks for; of its own dependencies' coming versions; and of TensorFlow,
+        # which is not needed.
         warnings.simplefilter("ignore")
+        import umap
+
         places = umap.UMAP(random_state=0, n_jobs=1).fit_transform(z)
     figure = new_figure(5.6, 4.2)
     axis = figure.subplots()
