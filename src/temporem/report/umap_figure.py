@@ -35,8 +35,8 @@ def umap_figure(latents: pd.DataFrame, time_label: str) -> Figure:
     shown = latents.iloc[kept]
     z = shown[latent_columns(latents)].to_numpy(np.float64)
     with warnings.catch_warnings():
-        # Of one thread, which a fixed seed asks for; of its own dependencies' coming versions; and of TensorFlow,
-        # which is not needed.
+        # Of one thread, which a fixed seed asks for; of its own dependencies' coming versions; and of
+        # TensorFlow, which is not needed.
         warnings.simplefilter("ignore")
         import umap
 
