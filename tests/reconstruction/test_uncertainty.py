@@ -97,6 +97,13 @@ def test_nothing_is_said_to_be_missing_beyond_the_first_shell_that_halves_disagr
     assert not fit.missing.any()
 
 
+def test_halves_cut_short_are_a_sentence(run: Plane) -> None:
+    write_halves(run, 0.0, torch.ones(BOX // 2))
+    (run.path / "halves" / "halves.json").write_text('{"resolution')
+    with pytest.raises(UserError, match="run temporem halves again"):
+        fit_error(run)
+
+
 def test_of_a_coarse_volume_less_is_open(run: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
     """States that move only the finest detail leave a coarse volume certain."""
     signs = torch.tensor([1.0, -1.0]).repeat(BOX // 2)

@@ -5,11 +5,15 @@ whitened slice's slope (Gauss–Newton); then a movie's posterior under the Orns
 `model.smoothing`: a step of the iterated Kalman smoother (Bell 1994, SIAM J. Optim. 4, 626).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
+from scipy.optimize import minimize
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
@@ -25,7 +29,6 @@ _STEP = 0.05
 _SHORTEST_TIME, _LONGEST_TIME = 1 / 3, 100.0
 """In usual frame intervals: beyond, neighbouring frames have a correlation of 0.05 or 0.99, and no time scale
 can be told."""
-_ASCENTS = 30
 _MOVIES_AT_ONCE = 256
 
 
@@ -81,19 +84,19 @@ def likeliest_relaxation_time(
     Not from the means: the smoother has drawn them together, by the τ that it was given.
     """
     exact = Told(told.matrix.double(), told.vector.double())
-    log_time = start.double().log().requires_grad_()
-    optimiser = torch.optim.LBFGS([log_time], max_iter=_ASCENTS, line_search_fn="strong_wolfe")
 
-    def descend() -> Tensor:
-        optimiser.zero_grad()
-        time = log_time.exp().clamp(_SHORTEST_TIME, _LONGEST_TIME)
-        evidence = [states.evidence.sum() for _, _, states in _smoothed(exact, store, time)]
+    def descend(log_time: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        at = torch.from_numpy(log_time.copy()).to(exact.vector.device).requires_grad_()
+        evidence = [states.evidence.sum() for _, _, states in _smoothed(exact, store, at.exp())]
         loss = -torch.stack(evidence).sum() / len(store)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        (slope,) = torch.autograd.grad(loss, at)
+        return loss.item(), slope.cpu().numpy()
 
-    optimiser.step(descend)  # type: ignore[no-untyped-call]
-    return log_time.detach().exp().clamp(_SHORTEST_TIME, _LONGEST_TIME).to(start)
+    first = start.double().log().cpu().numpy()
+    # Bounds that the search knows: a likelihood cut off beyond them is flat there, and holds it.
+    bounds = [(math.log(_SHORTEST_TIME), math.log(_LONGEST_TIME))] * len(first)
+    found = minimize(descend, first, jac=True, method="L-BFGS-B", bounds=bounds)
+    return torch.from_numpy(np.exp(found.x)).to(start)
 
 
 def _smoothed(

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from temporem.errors import UserError
 from temporem.physics.volumes import filtered, grid_radius, low_passed
 from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
@@ -95,10 +96,13 @@ def fit_error(run: Run) -> FitError | None:
 def _agreed(run: Run) -> float:
     """Resolution in Å to which the halves' volumes agree; the soft edge of a filter there ends at Nyquist."""
     path = run.path / OF_HALVES / SUMMARY
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        agreed = float(summary["resolution_in_angstroms"]["corrected"]["mean_over_frames"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run temporem halves again.") from None
     box = len(run.mask())
-    finest = box * run.pixel_size_in_angstroms / (box // 2 - 1)
-    return max(finest, float(summary["resolution_in_angstroms"]["corrected"]["mean_over_frames"]))
+    return max(box * run.pixel_size_in_angstroms / (box // 2 - 1), agreed)
 
 
 def drawn_states(
