@@ -73,6 +73,16 @@ def test_the_schedule_of_the_scale_overrides_that_of_an_arm(structures: Structur
     assert words[last + 1] == "4"
 
 
+def test_an_arm_says_how_it_is_evaluated(structures: Structures) -> None:
+    words = {
+        x.label: x.words for x in plan(structures, arms=("hetem", "cryodrgn")).steps if x.kind == "evaluate"
+    }
+    assert {label.split("-")[-1]: "--align" in x for label, x in words.items()} == {
+        "hetem": True,
+        "cryodrgn": False,
+    }
+
+
 def test_the_schedule_of_the_scale_is_for_networks(structures: Structures) -> None:
     table = copy.deepcopy(tiny.TABLE)
     table["arms"]["cryodrgn"]["options"] = ["--generator", "deformable"]

@@ -36,6 +36,7 @@ TABLE: dict[str, Any] = {
         "cryodrgn": {"options": ["--method", "cryodrgn", *MODEL]},
         "longer": {"options": ["--method", "tempor", *MODEL, "--epochs", "3"]},
         "other program": {"external": "cryodrgn"},
+        "hetem": {"options": ["--method", "hetem", *MODEL], "evaluate": ["--align"]},
     },
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a figure is made of, as declared in TOML: data sets, arms, scales and comparisons."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ __all__ = [
 Words = tuple[str, ...]
 Panel = Literal["volumes", "fsc", "resolution", "improvement", "latents", "trend"]
 FIGURES = files("temporem.experiments") / "figures"
+OF_COMMANDS = ("options", "evaluate")
+"""Words of an arm that one `like` it has too."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Arm:
     name: str
     options: Words = ()
     """Of `temporem reconstruct`."""
+    evaluate: Words = ()
+    """Of `temporem evaluate`."""
     references: bool = False
     """Evaluate `consensus`, `clock` and `oracle` beside it."""
     external: str | None = None
@@ -124,7 +129,9 @@ class Claim:
     """Of frames improved, in the paper."""
     percent: float | None = None
     """Mean improvement (Eq. 16), in the paper."""
+    """For what no paper has, the least that is asked."""
     angstroms: float | None = None
+    """Mean difference, in the paper; judged where there is no percentage."""
     why: str = ""
     """Said where it does not hold."""
 
@@ -132,7 +139,7 @@ class Claim:
 def figure_names() -> list[str]:
     """All figures that can be reproduced, in their order."""
     names = [x.name.removesuffix(".toml") for x in FIGURES.iterdir() if x.name.endswith(".toml")]
-    return sorted(names, key=lambda name: (not name.startswith("fig"), name))
+    return sorted(names, key=lambda name: (not name.startswith("fig"), _with_long_numbers(name)))
 
 
 def read_figure(name: str, catalogue: Catalogue) -> Figure:
@@ -214,16 +221,21 @@ def _data_set(name: str, table: Mapping[str, Any]) -> DataSet:
 
 
 def _arm(name: str, table: Mapping[str, Any], before: Mapping[str, Arm]) -> Arm:
-    own = _words(table, "options")
+    own = _words(table, *OF_COMMANDS)
     if "like" not in own:
         return Arm(name, **own)
     other = own.pop("like")
     _require(other, before, f"{name}'s pattern")
-    return Arm(name, **own | {"options": before[other].options + own.get("options", ())})
+    return Arm(name, **own | {x: getattr(before[other], x) + own.get(x, ()) for x in OF_COMMANDS})
 
 
 def _words(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: tuple(value) if key in names else value for key, value in table.items()}
+
+
+def _with_long_numbers(name: str) -> str:
+    """A name that sorts by the value of its numbers: fig9a before fig10."""
+    return re.sub(r"\d+", lambda found: found[0].zfill(3), name)
 
 
 def _listed(value: str | Sequence[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from temporem.errors import UserError
 from temporem.evaluation.comparison import compare_runs
 from temporem.evaluation.evaluation_folder import Evaluation, read_evaluation
+from temporem.experiments.alignment import check_aligned
 from temporem.experiments.claims import MASKS
 from temporem.experiments.declared import Compared
 from temporem.experiments.peers import Peers
@@ -25,7 +26,8 @@ FIGURE = "figure.json"
 def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) -> dict[str, Any]:
     """Compare what was computed for a figure and draw it; what is missing is said, not guessed.
 
-    Raises UserError where arms had different numbers of updates.
+    Raises UserError where arms had different numbers of updates, or where one with poses of its own was not
+    brought together with the truth.
     """
     entries: list[dict[str, Any]] = []
     pictures: list[dict[str, str]] = []
@@ -47,6 +49,7 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
                 arm: plan.runs[compared.data, arm, seed] for arm in evaluations if _ours(plan, arm, compared)
             }
             runs = {arm: Run.open(cache.path(step.inputs[1]) / "run") for arm, step in steps.items()}
+            check_aligned(runs, evaluations)
             comparison = compare_runs(evaluations)
             slug = f"{slug_of(compared.title)}-s{seed}"
             comparison.write(output / slug)
@@ -136,8 +139,14 @@ def _seconds(cache: Cache, step: Step) -> float | None:
 
 
 def _beside(evaluation: Evaluation) -> dict[str, Any]:
-    """What an evaluation knows that a comparison does not: references and latents."""
+    """What an evaluation knows that a comparison does not: references, latents, and poses of its own."""
     summary = evaluation.summary
     references = {name: x for name, x in summary["methods"].items() if name != "run"}
-    kept = ("run_on_reference_frames", "latent_agreement", "latent_manifold", "phase_randomised_floor")
+    kept = (
+        "run_on_reference_frames",
+        "latent_agreement",
+        "latent_manifold",
+        "phase_randomised_floor",
+        "alignment",
+    )
     return {"references": references} | {name: summary[name] for name in kept if name in summary}

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Drawing
 
 from temporem.evaluation.comparison import Comparison
 from temporem.evaluation.evaluation_folder import Evaluation
+from temporem.experiments.alignment import alignment_of
 from temporem.experiments.declared import Figure, Panel
 from temporem.experiments.volume_rows import volumes_figure
 from temporem.reconstruction.run import Run
@@ -36,7 +37,8 @@ def draw_comparison(panel: Panel, drawn: Drawn, title: str, output: Path, slug: 
     if panel == "trend":
         return []
     if panel == "volumes":
-        figures = {"volumes": volumes_figure(drawn.runs, Truth.load(drawn.truth))}
+        alignments = {arm: alignment_of(drawn.evaluations[arm]) for arm in drawn.runs}
+        figures = {"volumes": volumes_figure(drawn.runs, Truth.load(drawn.truth), alignments)}
     elif panel == "latents":
         figures = _latents(drawn)
     else:

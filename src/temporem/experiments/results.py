@@ -30,6 +30,12 @@ counting frames tells nothing.
 """
 
 
+POSES = """Poses of these arms are their own. The truth was brought to each by one rotation, shift and hand
+for all frames (`evaluate --align`) before its volumes were scored, and the masks were made anew there; arms
+not listed were scored where the given poses put them. The errors of the poses that remain:
+"""
+
+
 def write_results(folder: Path, docs: Path) -> Path:
     """Write the page of all figures in `folder` into `docs`, its pictures beside it; returns its path.
 
@@ -55,7 +61,7 @@ def write_results(folder: Path, docs: Path) -> Path:
 
 
 def _claims(figures: Mapping[str, Any]) -> Iterator[str]:
-    yield "| claim | where | paper | ours | holds |"
+    yield "| claim | where | paper, or asked | ours | holds |"
     yield "|---|---|---|---|---|"
     notes = []
     for claim in read_claims():
@@ -73,9 +79,10 @@ def _claims(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_paper(claim: Claim) -> str:
-    if claim.fraction is None:
-        return ""
-    return f"{claim.fraction:.1%} of the frames, +{claim.percent:g} % (+{claim.angstroms:g} Å)"
+    parts = [] if claim.fraction is None else [f"{claim.fraction:.1%} of the frames"]
+    parts += [] if claim.percent is None else [f"{claim.percent:+g} %"]
+    told = ", ".join(parts)
+    return told if claim.angstroms is None else f"{told} ({claim.angstroms:+g} Å)".strip()
 
 
 def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
@@ -94,6 +101,16 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     missing = {f"{arm}: {why}" for entry in entries for arm, why in entry["missing"].items()}
     if missing:
         yield f"Left out: {'; '.join(sorted(missing))}.\n"
+    poses = list(_poses(entries))
+    if poses:
+        yield POSES
+        yield (
+            "| comparison | seed | arm | rotation, median (°) | 90 % within (°) "
+            "| shift, median (Å) | 90 % within (Å) | hand |"
+        )
+        yield "|---|---|---|---|---|---|---|---|"
+        yield from poses
+        yield ""
     references = list(_references(entries))
     if references:
         yield "References on the same images (back-projection; on fewer frames, the run beside them):\n"
@@ -126,6 +143,21 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[str]:
 def _gained(gain: Mapping[str, Any]) -> str:
     percent = interval(gain["mean_over_frames"]["percent"], "+.2f")
     return f"{percent} %, {gain['fraction_improved']['value']:.1%} of the frames"
+
+
+def _poses(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        for arm, known in entry.get("evaluations", {}).items():
+            if "alignment" not in known:
+                continue
+            errors = known["alignment"]["pose_errors"]
+            cells = [
+                f"{errors[f'{what}_{name}']:.2f}"
+                for name in ("rotation_in_degrees", "shift_in_angstroms")
+                for what in ("median", "percentile_90")
+            ]
+            hand = "the other" if known["alignment"]["mirrored"] else "the truth's"
+            yield f"| {entry['title']} | {entry['seed']} | {arm} | {' | '.join(cells)} | {hand} |"
 
 
 def _references(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:

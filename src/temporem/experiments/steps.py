@@ -118,7 +118,7 @@ def run_step(data: Step, source: DataSet, arm: Arm, seed: int, scale: Scale) -> 
     run = Step("reconstruct", label, (*words, *size, *arm.options, *schedule), (data,))
     words = ("evaluate", "{1}/run", "--truth", f"{{0}}/{movies}/truth", "-o", "{out}/evaluation")
     references = () if arm.references else ("--no-references",)
-    return Step("evaluate", label, (*words, *scale.evaluate, *references), (data, run))
+    return Step("evaluate", label, (*words, *scale.evaluate, *arm.evaluate, *references), (data, run))
 
 
 def readable(label: str) -> str:

@@ -1,10 +1,13 @@
 """One movie's volumes as surfaces: the truth in the first row, each arm below it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from temporem.experiments.alignment import in_frame_of_truth
 from temporem.reconstruction.run import Run
 from temporem.report.comparison import FOUND, MIXED, TRUE, VOLUME_PER_HEAVY_ATOM
 from temporem.report.run_facts import evenly_spaced
@@ -20,8 +23,17 @@ SIZE = 240
 
 
 @in_house_style
-def volumes_figure(runs: Mapping[str, Run], truth: Truth) -> Figure:
-    """Surfaces that enclose the volume of the molecule's atoms, of the movie that sees most of the motion."""
+def volumes_figure(
+    runs: Mapping[str, Run], truth: Truth, alignments: Mapping[str, Mapping[str, Any] | None]
+) -> Figure:
+    """Surfaces that enclose the volume of the molecule's atoms, of the movie that sees most of the motion.
+
+    `alignments` by run: what brought the truth to it, for all to be seen from one side.
+    """
+
+    def shown_of(arm: str, volume: Tensor) -> Tensor:
+        return in_frame_of_truth(volume, alignments[arm], runs[arm].pixel_size_in_angstroms)
+
     states = truth.states
     movie = states.groupby("movie", sort=False)["state"].agg(np.ptp).idxmax()
     of_movie = states[states["movie"] == movie].sort_values("time", kind="stable")
@@ -30,8 +42,9 @@ def volumes_figure(runs: Mapping[str, Run], truth: Truth) -> Figure:
     heavy = int((np.asarray(truth.structure.elements) > 1).sum())
     voxels = round(heavy * VOLUME_PER_HEAVY_ATOM / truth.pixel_size_in_angstroms**3)
     series = {"truth": list(truth.volumes(rows))}
-    series |= {arm: [volume for _, volume in run.volumes(rows)] for arm, run in runs.items()}
-    series["all as one"] = [next(iter(runs.values())).consensus()]
+    series |= {arm: [shown_of(arm, volume) for _, volume in run.volumes(rows)] for arm, run in runs.items()}
+    first = next(iter(runs))
+    series["all as one"] = [shown_of(first, runs[first].consensus())]
     surfaces = {
         name: [volume - level_enclosing(volume, voxels) for volume in volumes]
         for name, volumes in series.items()
