@@ -77,6 +77,15 @@ def test_rising_means_finer_at_every_step() -> None:
     assert not any(x.holds for x in findings(claim("rising", "a", "b", "c"), falling[:1]))
 
 
+def test_without_a_percentage_the_angstroms_are_judged() -> None:
+    """Of the percentage alone where there is one, and that may be a loss."""
+    entries = [entry("one", percent=-9.0)]
+    assert {x.holds for x in findings(claim("improvement", angstroms=-1.0), entries)} == {True}
+    assert {x.holds for x in findings(claim("improvement", angstroms=-0.8), entries)} == {False}
+    assert {x.holds for x in findings(claim("improvement", percent=-15.0, angstroms=5.0), entries)} == {True}
+    assert {x.holds for x in findings(claim("improvement", percent=-8.0), entries)} == {False}
+
+
 def test_latents_are_compared_by_what_their_neighbours_tell() -> None:
     (found,) = findings(claim("latents"), [entry("one")])
     assert found.holds

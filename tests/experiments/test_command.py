@@ -61,8 +61,8 @@ def test_pictures_only_computes_nothing(
 
 
 def test_an_unknown_figure_ends_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["reproduce", "fig8", "-o", str(tmp_path)]) == 2
-    assert "no figure 'fig8': choose one of fig3" in capsys.readouterr().err
+    assert main(["reproduce", "fig2", "-o", str(tmp_path)]) == 2
+    assert "no figure 'fig2': choose one of fig3" in capsys.readouterr().err
 
 
 def test_results_before_any_figure_end_in_a_sentence(

@@ -46,14 +46,15 @@ def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) 
     for entry in entries:
         gain = _gain(entry)[mask]["at_half"]
         fraction, mean = gain["fraction_improved"], gain["mean_over_frames"]
-        percent = mean["percent"]
+        percent, angstroms = mean["percent"], mean["angstroms"]["value"]
         told.append(
-            f"{fraction['value']:.1%} of the frames, {interval(percent, '+.2f')} %"
-            f" ({mean['angstroms']['value']:+.2f} Å)"
+            f"{fraction['value']:.1%} of the frames, {interval(percent, '+.2f')} % ({angstroms:+.2f} Å)"
         )
         low, high = percent["low"], percent["high"]
         if claim.measure == "improvement":
-            holds &= fraction["value"] >= (claim.fraction or 0) and percent["value"] >= (claim.percent or 0)
+            asked = [(fraction["value"], claim.fraction), (percent["value"], claim.percent)]
+            asked += [(angstroms, claim.angstroms)] if claim.percent is None else []
+            holds &= all(value >= least for value, least in asked if least is not None)
         elif claim.measure == "better":
             holds &= low is not None and low > 0
         else:
