@@ -18,7 +18,25 @@ from temporem.experiments.steps import plan_figure
 from temporem.experiments.structures import Structures
 from temporem.experiments.updates import check_equal_updates, updates_of
 from temporem.fitting import linear, trainer
+from temporem.fitting.pose_network import exploring
 from temporem.reconstruction.run import Run
+
+ERRORS = (
+    "median_rotation_in_degrees",
+    "percentile_90_rotation_in_degrees",
+    "median_shift_in_angstroms",
+    "percentile_90_shift_in_angstroms",
+)
+
+
+def leave_out_pages(patch: pytest.MonkeyPatch) -> None:
+    """The pages of runs take most of the time, and no figure is made of them."""
+    for verb, name in (
+        ("reconstruct", "write_report"),
+        ("evaluate", "write_report"),
+        ("evaluate", "write_evaluation_figures"),
+    ):
+        patch.setattr(f"temporem.cli.{verb}.{name}", lambda *_, **__: "page")
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +51,7 @@ def work(structures: Structures, tmp_path_factory: pytest.TempPathFactory) -> Pa
             patch.setattr(linear, name, 2)
         objective = trainer.elbo
         patch.setattr(trainer, "elbo", lambda *args: steps.append(1) or objective(*args))
-        # The pages of runs take most of the time, and no figure is made of them.
-        for verb, name in (
-            ("reconstruct", "write_report"),
-            ("evaluate", "write_report"),
-            ("evaluate", "write_evaluation_figures"),
-        ):
-            patch.setattr(f"temporem.cli.{verb}.{name}", lambda *_, **__: "page")
+        leave_out_pages(patch)
         failed = run_steps(plan.steps, Cache(folder / "cache", tiny.in_this_process), "test")
         assert list(failed.values()) == []
     (folder / "steps").write_text(str(len(steps)))
@@ -113,6 +125,53 @@ def test_a_peer_stands_beside_ours_if_it_is_of_these_movies(
     facts = drawn(work, structures, tmp_path / "wrong", tmp_path / "peer", **one)
     assert "different truths" in facts["comparisons"][0]["missing"]["other program"]
     assert list(facts["comparisons"][0]["comparison"]["runs"]) == ["tempor", "cryodrgn"]
+
+
+@pytest.fixture(scope="module")
+def with_hetem(work: Path, structures: Structures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an arm whose poses are inferred from nothing."""
+    folder = tmp_path_factory.mktemp("unposed")
+    shutil.copytree(work / "cache", folder / "cache")
+    catalogue = tiny.catalogue()
+    figure = tiny.figure(arms=("tempor", "hetem"))
+    plan = plan_figure(figure, catalogue.scales["small"], catalogue, structures)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exploring, "DRAWS", 20)
+        patch.setattr(exploring, "ROUNDS", ((2, 2),))
+        leave_out_pages(patch)
+        failed = run_steps(plan.steps, Cache(folder / "cache", tiny.in_this_process), "test")
+        assert list(failed.values()) == []
+    return folder
+
+
+def test_arms_with_poses_of_their_own_stand_beside_others_and_their_errors_on_the_page(
+    with_hetem: Path, structures: Structures, tmp_path: Path
+) -> None:
+    facts = drawn(
+        with_hetem, structures, tmp_path / "fig8", arms=("tempor", "hetem"), panels=["volumes", "fsc"]
+    )
+    (entry,) = facts["comparisons"]
+    assert entry["missing"] == {}
+    assert entry["updates"] == {"tempor": 12, "hetem": 12}
+    assert "alignment" not in entry["evaluations"]["tempor"]
+    errors = entry["evaluations"]["hetem"]["alignment"]["pose_errors"]
+    page = write_results(tmp_path, tmp_path / "docs").read_text()
+    (row,) = (x for x in page.splitlines() if x.startswith("| first | 0 | hetem | ") and x.count("|") == 9)
+    shown = [float(x) for x in row.split("|")[4:8]]
+    assert shown == [round(errors[name], 2) for name in ERRORS]
+    assert (tmp_path / "fig8" / "first-s0-volumes.png").stat().st_size > 1000
+
+
+def test_poses_of_their_own_that_were_not_brought_to_the_truth_are_refused(
+    with_hetem: Path, structures: Structures, tmp_path: Path
+) -> None:
+    shutil.copytree(with_hetem / "cache", tmp_path / "cache")
+    path = next((tmp_path / "cache").glob("evaluate-*-hetem-*")) / "evaluation" / "evaluation.json"
+    summary = json.loads(path.read_text())
+    del summary["alignment"]
+    path.write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"poses of the arm 'hetem'.*--align"):
+        drawn(tmp_path, structures, tmp_path / "fig8", arms=("tempor", "hetem"))
 
 
 def test_a_trend_is_drawn_over_its_axis(work: Path, structures: Structures, tmp_path: Path) -> None:
