@@ -6,9 +6,12 @@ slices within Nyquist can touch are kept, half of the grid.
 
 import math
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float, Int
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from temporem.physics.projection import corners
@@ -38,17 +41,48 @@ def family_slices(
 ) -> Complex[Tensor, "frames coefficients volumes"]:
     """Central slices of every volume of a `family_grid` at every rotation, as `central_slices` gives of each.
 
-    Differentiable in the grid. `frequency` is (kx, ky) in cycles per box, within Nyquist.
+    Differentiable in the grid and in the rotation. `frequency` is (kx, ky) in cycles per box, within Nyquist.
     """
     _, row_start = _ball(box_size, padding)
     index, weight, mirrored = corners(
         rotation, frequency, padding * box_size, padding, row_start.to(rotation.device)
     )
-    values = torch.nn.functional.embedding_bag(
-        index.flatten(1).T.contiguous(), grid, per_sample_weights=weight.flatten(1).T.contiguous(), mode="sum"
-    )
+    values = _interpolated(grid, index.flatten(1).T.contiguous(), weight.flatten(1).T.contiguous())
     slices = torch.view_as_complex(values.reshape(*mirrored.shape, -1, 2))
     return torch.where(mirrored[..., None], slices.conj(), slices)
+
+
+def _interpolated(
+    grid: Float[Tensor, "points twice"],
+    index: Int[Tensor, "places 8"],
+    weight: Float[Tensor, "places 8"],
+) -> Float[Tensor, "places twice"]:
+    """Σ over corners of weight · grid[index]."""
+    if grid.requires_grad and not weight.requires_grad and grid.device.type == "cpu":
+        found: Tensor = _Interpolation.apply(grid, index, weight)  # type: ignore[no-untyped-call]
+        return found
+    return torch.nn.functional.embedding_bag(index, grid, per_sample_weights=weight, mode="sum")
+
+
+class _Interpolation(torch.autograd.Function):
+    """`_interpolated` with the gradient in the grid alone, as a product with a sparse matrix.
+
+    On processors it takes a sixth to a twelfth of the time of torch's own backward pass, which sorts.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grid: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(index, weight)
+        ctx.points = len(grid)
+        return torch.nn.functional.embedding_bag(index, grid, per_sample_weights=weight, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        index, weight = ctx.saved_tensors
+        rows = np.arange(0, index.numel() + 1, index.shape[1], dtype=np.int32)
+        entries = weight.flatten().numpy(), index.flatten().int().numpy(), rows
+        matrix = csr_matrix(entries, shape=(len(index), ctx.points))
+        return torch.from_numpy(matrix.T @ gradients[0].numpy()), None, None
 
 
 @lru_cache(maxsize=4)
