@@ -7,7 +7,7 @@ import torch
 from blob_movies import blob_store
 
 from temporem.fitting.deformation_states import Told, likeliest_relaxation_time, smoothed
-from temporem.model.smoothing import smooth
+from temporem.model.smoothing import evidence
 
 MOVIES, FRAMES = 80, 20
 TRUE = torch.tensor([2.0, 8.0])
@@ -49,7 +49,7 @@ def test_wherever_the_search_begins_it_ends_at_the_likeliest(first: float) -> No
     batch = store.movies(torch.arange(60))
     blocks = batch.pad(told.matrix.double()), batch.pad(told.vector.double())
     lower, best, higher = (
-        float(smooth(*blocks, batch.interval, x.double(), batch.mask).evidence.sum()) for x in times
+        float(evidence(*blocks, batch.interval, x.double(), batch.mask).sum()) for x in times
     )
     assert best > max(lower, higher)
 

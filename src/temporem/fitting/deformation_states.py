@@ -19,7 +19,7 @@ from torch import Tensor
 from temporem.fitting.frames import FrameStore
 from temporem.model.batches import MovieBatch
 from temporem.model.generators import Generator
-from temporem.model.smoothing import SmoothedStates, smooth
+from temporem.model.smoothing import evidence, smooth
 
 __all__ = ["RefinedStates", "Told", "likeliest_relaxation_time", "radius_at", "smoothed", "told_of_states"]
 
@@ -71,7 +71,8 @@ def told_of_states(
 def smoothed(told: Told, store: FrameStore, relaxation_time: Float[Tensor, " latent"]) -> RefinedStates:
     """Posterior of the states, whose prior is N(0, I) with these times of relaxation."""
     mean, covariance = torch.empty_like(told.vector), torch.empty_like(told.matrix)
-    for rows, batch, states in _smoothed(told, store, relaxation_time):
+    for rows, batch, of_movies in _by_movies(told, store):
+        states = smooth(*of_movies, batch.interval, relaxation_time, batch.mask)
         mean[rows], covariance[rows] = states.mean[batch.mask], states.covariance[batch.mask]
     return RefinedStates(mean, covariance)
 
@@ -87,8 +88,11 @@ def likeliest_relaxation_time(
 
     def descend(log_time: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         at = torch.from_numpy(log_time.copy()).to(exact.vector.device).requires_grad_()
-        evidence = [states.evidence.sum() for _, _, states in _smoothed(exact, store, at.exp())]
-        loss = -torch.stack(evidence).sum() / len(store)
+        likelihood = [
+            evidence(*of_movies, batch.interval, at.exp(), batch.mask).sum()
+            for _, batch, of_movies in _by_movies(exact, store)
+        ]
+        loss = -torch.stack(likelihood).sum() / len(store)
         (slope,) = torch.autograd.grad(loss, at)
         return loss.item(), slope.cpu().numpy()
 
@@ -99,15 +103,14 @@ def likeliest_relaxation_time(
     return torch.from_numpy(np.exp(found.x)).to(start)
 
 
-def _smoothed(
-    told: Told, store: FrameStore, relaxation_time: Float[Tensor, " latent"]
-) -> Iterator[tuple[Int[Tensor, " rows"], MovieBatch, SmoothedStates]]:
-    """By batches of movies: rows of their frames, where these stand, and their posterior."""
+def _by_movies(
+    told: Told, store: FrameStore
+) -> Iterator[tuple[Int[Tensor, " rows"], MovieBatch, tuple[Tensor, Tensor]]]:
+    """By batches of movies: rows of their frames, where these stand, and H and b there."""
     for movies in torch.split(torch.arange(len(store.movie_rows)), _MOVIES_AT_ONCE):
         batch = store.movies(movies)
         rows = batch.rows.to(told.vector.device)
-        matrix, vector = batch.pad(told.matrix[rows]), batch.pad(told.vector[rows])
-        yield rows, batch, smooth(matrix, vector, batch.interval, relaxation_time, batch.mask)
+        yield rows, batch, (batch.pad(told.matrix[rows]), batch.pad(told.vector[rows]))
 
 
 def _told(

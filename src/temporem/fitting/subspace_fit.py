@@ -10,8 +10,8 @@ from torch import Tensor
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.stability import require_finite, stable
 from temporem.model.batches import MovieBatch
-from temporem.model.smoothing import SmoothedStates, smooth
-from temporem.model.subspace import LinearSubspace
+from temporem.model.smoothing import evidence, smooth
+from temporem.model.subspace import FrameInformation, LinearSubspace
 from temporem.physics.volumes import fourier_resize
 
 __all__ = [
@@ -99,9 +99,12 @@ def fit_subspace(
         optimiser.param_groups[0]["lr"] = learning_rate * scale * max(0.1, 1 - epoch / epochs)
         for batch in store.epoch(FRAMES_PER_BATCH, generator):
             time = None if log_time is None else log_time.exp()
-            squared, states = _states(subspace, store, batch, time)
+            of_frames = _told(subspace, store, batch)
+            with stable(_LIKELIHOOD, REMEDY):
+                likelihood = evidence(*_padded(batch, of_frames), batch.interval, time, batch.mask)
             moving = subspace.parts[1:].square().sum() / (RELATIVE_SCALE * scale) ** 2
-            loss = (0.5 * squared - states.evidence.sum()) / len(batch.rows) + 0.5 * moving / len(store)
+            misfit = 0.5 * of_frames.squared_residual.sum() - likelihood.sum()
+            loss = misfit / len(batch.rows) + 0.5 * moving / len(store)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -113,19 +116,13 @@ def fit_subspace(
     return None if log_time is None else log_time.detach().exp()
 
 
-def _states(
-    subspace: LinearSubspace,
-    store: FrameStore,
-    batch: MovieBatch,
-    relaxation_time: Float[Tensor, " latent"] | None,
-) -> tuple[Float[Tensor, ""], SmoothedStates]:
+def _told(subspace: LinearSubspace, store: FrameStore, batch: MovieBatch) -> FrameInformation:
     frames = store.frames(batch.rows, subspace.coefficients_used(store.lattice))
-    told = subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
-    with stable(_LIKELIHOOD, REMEDY):
-        states = smooth(
-            batch.pad(told.matrix), batch.pad(told.vector), batch.interval, relaxation_time, batch.mask
-        )
-    return told.squared_residual.sum(), states
+    return subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
+
+
+def _padded(batch: MovieBatch, told: FrameInformation) -> tuple[Tensor, Tensor]:
+    return batch.pad(told.matrix), batch.pad(told.vector)
 
 
 @torch.no_grad()
@@ -137,7 +134,9 @@ def subspace_posterior(
     mean = torch.zeros(len(store), latent)
     covariance = torch.zeros(len(store), latent, latent)
     for batch in store.epoch(FRAMES_PER_BATCH):
-        _, states = _states(subspace, store, batch, relaxation_time)
+        told = _padded(batch, _told(subspace, store, batch))
+        with stable(_LIKELIHOOD, REMEDY):
+            states = smooth(*told, batch.interval, relaxation_time, batch.mask)
         mean[batch.rows] = states.mean[batch.mask].cpu()
         covariance[batch.rows] = states.covariance[batch.mask].cpu()
     return SubspacePosterior(mean, covariance)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from temporem.model.transition import LONGEST_INTERVAL, transition
 
-__all__ = ["SmoothedStates", "filtered", "smooth"]
+__all__ = ["SmoothedStates", "evidence", "filtered", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,6 @@ class SmoothedStates:
     mean: Float[Tensor, "movies frames latent"]
     covariance: Float[Tensor, "movies frames latent latent"]
     """Marginal, of each frame alone."""
-    evidence: Float[Tensor, " movies"]
-    """log p(X) less what does not depend on the latent model: ½ bᵀ μ − ½ log|Λ| + ½ log|Λ_prior|, in nats."""
 
 
 def smooth(
@@ -40,19 +38,27 @@ def smooth(
     frame), in the units of `relaxation_time`, for which None means a prior without time, N(0, I) for each
     frame.
     """
-    information = information * mask[..., None, None]
-    vector = vector * mask[..., None]
-    decay, variance = _transitions(interval, relaxation_time, mask, vector)
-    # Prior precision of x_t: its own transition's, and that of the next frame given it.
-    diagonal = 1 / variance
-    diagonal[:, :-1] = diagonal[:, :-1] + decay[:, 1:] ** 2 / variance[:, 1:]
-    coupling = -decay / variance
-    blocks = information + torch.diag_embed(diagonal)
-    factors, whitened = _eliminate(blocks, coupling, vector)
-    mean, covariance = _substitute(factors, coupling, whitened)
+    blocks, coupling, _ = _precision(information, interval, relaxation_time, mask, vector)
+    factors, whitened = _eliminate(blocks, coupling, vector * mask[..., None])
+    return SmoothedStates(*_substitute(factors, coupling, whitened))
+
+
+def evidence(
+    information: Float[Tensor, "movies frames latent latent"],
+    vector: Float[Tensor, "movies frames latent"],
+    interval: Float[Tensor, "movies frames"],
+    relaxation_time: Float[Tensor, " latent"] | None,
+    mask: Bool[Tensor, "movies frames"],
+) -> Float[Tensor, " movies"]:
+    """log p(X) less what does not depend on the latent model, in nats; arguments as of `smooth`.
+
+    ½ bᵀ μ − ½ log|Λ| + ½ log|Λ_prior|, from the forward pass alone.
+    """
+    blocks, coupling, variance = _precision(information, interval, relaxation_time, mask, vector)
+    factors, whitened = _eliminate(blocks, coupling, vector * mask[..., None])
     log_determinant = 2 * factors.diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
-    evidence = 0.5 * ((vector * mean).sum((-2, -1)) - log_determinant - variance.log().sum((-2, -1)))
-    return SmoothedStates(mean, covariance, evidence)
+    found: Tensor = 0.5 * (whitened.square().sum((-2, -1)) - log_determinant - variance.log().sum((-2, -1)))
+    return found
 
 
 def filtered(
@@ -77,6 +83,28 @@ def filtered(
     return (covariance @ (factors @ whitened[..., None]))[..., 0], covariance
 
 
+def _precision(
+    information: Float[Tensor, "movies frames latent latent"],
+    interval: Float[Tensor, "movies frames"],
+    relaxation_time: Float[Tensor, " latent"] | None,
+    mask: Bool[Tensor, "movies frames"],
+    like: Float[Tensor, "movies frames latent"],
+) -> tuple[
+    Float[Tensor, "movies frames latent latent"],
+    Float[Tensor, "movies frames latent"] | None,
+    Float[Tensor, "movies frames latent"],
+]:
+    """The posterior's precision, of each frame and, diagonal, of it and the one before (None: without time);
+    and the prior's variance given the frame before."""
+    information = information * mask[..., None, None]
+    decay, variance = _transitions(interval, relaxation_time, mask, like)
+    # Prior precision of x_t: its own transition's, and that of the next frame given it.
+    diagonal = 1 / variance
+    diagonal[:, :-1] = diagonal[:, :-1] + decay[:, 1:] ** 2 / variance[:, 1:]
+    coupling = None if relaxation_time is None else -decay / variance
+    return information + torch.diag_embed(diagonal), coupling, variance
+
+
 def _transitions(
     interval: Float[Tensor, "movies frames"],
     relaxation_time: Float[Tensor, " latent"] | None,
@@ -91,10 +119,13 @@ def _transitions(
 
 def _eliminate(
     blocks: Float[Tensor, "movies frames latent latent"],
-    coupling: Float[Tensor, "movies frames latent"],
+    coupling: Float[Tensor, "movies frames latent"] | None,
     vector: Float[Tensor, "movies frames latent"],
 ) -> tuple[Float[Tensor, "movies frames latent latent"], Float[Tensor, "movies frames latent"]]:
     """Forward pass: lower Cholesky factors of the Schur complements, and L⁻¹ times the reduced vectors."""
+    if coupling is None:
+        alone = torch.linalg.cholesky(blocks)
+        return alone, torch.linalg.solve_triangular(alone, vector[..., None], upper=False)[..., 0]
     factors: list[Tensor] = []
     whitened: list[Tensor] = []
     for t in range(blocks.shape[1]):
@@ -113,12 +144,14 @@ def _eliminate(
 
 def _substitute(
     factors: Float[Tensor, "movies frames latent latent"],
-    coupling: Float[Tensor, "movies frames latent"],
+    coupling: Float[Tensor, "movies frames latent"] | None,
     whitened: Float[Tensor, "movies frames latent"],
 ) -> tuple[Float[Tensor, "movies frames latent"], Float[Tensor, "movies frames latent latent"]]:
     """Backward pass: means and marginal covariances."""
     last = factors.shape[1] - 1
     inverse = torch.cholesky_inverse(factors.flatten(0, 1)).reshape(factors.shape)
+    if coupling is None:
+        return torch.linalg.solve_triangular(factors.mT, whitened[..., None], upper=True)[..., 0], inverse
     means: list[Tensor] = []
     covariances: list[Tensor] = []
     for t in range(last, -1, -1):
