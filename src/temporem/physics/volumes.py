@@ -33,9 +33,10 @@ def volume_to_fourier(
 ) -> Complex[Tensor, "*batch {padding}*n {padding}*n {padding}*n//2+1"]:
     """Half grids of real volumes of even n, zero-padded to `padding` times their edge."""
     n = volume.shape[-1]
-    before = (padding * n) // 2 - n // 2
-    padded = torch.nn.functional.pad(volume, (before, padding * n - n - before) * 3)
-    transform: Tensor = torch.fft.rfftn(torch.fft.ifftshift(padded, dim=CUBE), dim=CUBE)
+    # Axis by axis: no line is transformed before another axis's padding makes it one of zeros.
+    transform: Tensor = torch.fft.rfft(_padded(volume, -1, padding * n), dim=-1)
+    for axis in (-2, -3):
+        transform = torch.fft.fft(_padded(transform, axis, padding * n), dim=axis)
     return transform / n
 
 
@@ -45,10 +46,23 @@ def fourier_to_volume(
     """Real volumes of half grids, cropped to the unpadded box: the inverse of `volume_to_fourier`."""
     m = grid.shape[-2]
     n = m // padding
-    before = m // 2 - n // 2
-    inside = slice(before, before + n)
-    padded: Tensor = torch.fft.fftshift(torch.fft.irfftn(grid * n, s=(m, m, m), dim=CUBE), dim=CUBE)
-    return padded[..., inside, inside, inside]
+    for axis in (-3, -2):
+        grid = _cropped(torch.fft.ifft(grid, dim=axis), axis, n)
+    return _cropped(torch.fft.irfft(grid, n=m, dim=-1), -1, n) * n
+
+
+def _padded(x: Tensor, axis: int, size: int) -> Tensor:
+    """Zero-padded along an axis, and rolled so that the centre comes first."""
+    n = x.shape[axis]
+    shape = list(x.shape)
+    shape[axis] = size - n
+    ahead, behind = x.narrow(axis, n // 2, n - n // 2), x.narrow(axis, 0, n // 2)
+    return torch.cat((ahead, x.new_zeros(shape), behind), axis)
+
+
+def _cropped(x: Tensor, axis: int, n: int) -> Tensor:
+    """What `_padded` was given."""
+    return torch.cat((x.narrow(axis, x.shape[axis] - n // 2, n // 2), x.narrow(axis, 0, n - n // 2)), axis)
 
 
 def grid_frequency(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1 3"]:

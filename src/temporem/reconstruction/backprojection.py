@@ -142,19 +142,7 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
 
     Raises UserError where the halves have nothing in common even in the lowest shells.
     """
-    common, information, power_a, power_b, points = torch.zeros(5, shells, dtype=torch.float64)
-    for a, b in halves:
-        # What lies beyond the shells asked for is counted in one more, and left out.
-        shell = grid_shells(a.box_size, a.padding).to(a.denominator.device).clamp(max=shells).flatten()
-        parts_a, parts_b = (torch.view_as_real(x.numerator) for x in (a, b))
-        for total, value in (
-            (common, (parts_a * parts_b).sum(-1)),
-            (information, a.denominator * b.denominator),
-            (power_a, parts_a.square().sum(-1)),
-            (power_b, parts_b.square().sum(-1)),
-            (points, torch.ones_like(a.denominator)),
-        ):
-            total += torch.bincount(shell, value.flatten().double(), shells + 1)[:shells].cpu()
+    common, information, power_a, power_b, points = _shell_sums(halves, shells)
     tiny = torch.finfo(torch.float64).tiny
     correlation = common / (power_a * power_b).sqrt().clamp(min=tiny)
     standard_error = (NOISE_CORRELATION / (2 * points)).sqrt()
@@ -166,6 +154,31 @@ def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int)
             " or CTFs are wrong; check all three."
         )
     return extrapolated(common / information.clamp(min=tiny), reliable).float()
+
+
+def _shell_sums(
+    halves: Iterable[tuple[Accumulator, Accumulator]], shells: int
+) -> Float[Tensor, "5 {shells}"]:
+    """Of all pairs: Re(N_a N_b*), D_a D_b, |N_a|², |N_b|², and the number of points."""
+    sums: Tensor | None = None
+    pairs, box_size, padding = 0, 0, 0
+    for a, b in halves:
+        if sums is None:
+            box_size, padding = a.box_size, a.padding
+            sums = a.denominator.new_zeros(4, *a.denominator.shape)
+        parts_a, parts_b = (torch.view_as_real(x.numerator) for x in (a, b))
+        sums[0] += (parts_a * parts_b).sum(-1)
+        sums[1].addcmul_(a.denominator, b.denominator)
+        sums[2] += parts_a.square().sum(-1)
+        sums[3] += parts_b.square().sum(-1)
+        pairs += 1
+    if sums is None:
+        return torch.zeros(5, shells, dtype=torch.float64)
+    # What lies beyond the shells asked for is counted in one more, and left out.
+    shell = grid_shells(box_size, padding).to(sums.device).clamp(max=shells).flatten()
+    points = torch.bincount(shell, minlength=shells + 1) * pairs
+    totals = [torch.bincount(shell, of_points.flatten().double(), shells + 1) for of_points in sums]
+    return torch.stack([*totals, points.double()])[:, :shells].cpu()
 
 
 def extrapolated(power: Float[Tensor, " shells"], reliable: int) -> Float[Tensor, " shells"]:
