@@ -16,6 +16,7 @@ from temporem.fitting.poses.estimating import agreement_of, estimate_poses
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.refining import refine_poses, with_mean_of
 from temporem.fitting.poses.search import Candidates
+from temporem.fitting.poses.settling import changes_told
 from temporem.physics.pose_alignment import align_poses
 from temporem.physics.rotations import angular_distance, random_rotations
 
@@ -58,6 +59,17 @@ def test_refining_brings_poses_nearer_to_the_truth() -> None:
     assert after < 0.6 * before
     off = (found.translation_in_pixels - true.translation_in_pixels).norm(dim=-1)
     assert off.median() < 0.5
+
+
+@pytest.mark.parametrize("turned_in_degrees", [4.0, 15.0])
+def test_how_far_poses_moved_is_told_and_too_far_is_warned_of(turned_in_degrees: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    given = Poses(random_rotations(50, generator), torch.zeros(50, 2))
+    about_x = roma.rotvec_to_rotmat(torch.tensor([math.radians(turned_in_degrees), 0, 0]))
+    told = changes_told(given, Poses(about_x @ given.rotation, torch.full((50, 2), 3.0)), 2.0)
+    assert told["median_turn_in_degrees"] == pytest.approx(turned_in_degrees, rel=1e-3)
+    assert told["percentile_90_shift_in_angstroms"] == pytest.approx(6 * math.sqrt(2))
+    assert bool(told["warning"]) == (turned_in_degrees > 10)
 
 
 def test_what_varies_with_the_state_is_kept_from_the_poses_given() -> None:

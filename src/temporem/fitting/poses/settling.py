@@ -15,7 +15,10 @@ from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
 from temporem.progress import console
 
-__all__ = ["settle_poses", "without_poses"]
+__all__ = ["changes_told", "settle_poses", "without_poses"]
+
+FARTHEST_IN_DEGREES = 10.0
+"""Of the median frame: a refinement climbs from a few degrees off, and goes anywhere from farther."""
 
 
 def without_poses(movies: MovieSet) -> MovieSet:
@@ -44,7 +47,7 @@ def settle_poses(
         rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
         given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
         found = refine_poses(store, given, generator)
-        facts = _changes(given, found, pixel_size)
+        facts = changes_told(given, found, pixel_size)
     for sentence in (facts["words"], facts.get("tumbling"), facts.get("warning")):
         if sentence:
             console.print(sentence, highlight=False, soft_wrap=True)
@@ -57,8 +60,8 @@ def with_poses(movies: MovieSet, poses: Poses, pixel_size_in_angstroms: float) -
     return replace(movies, rotation=poses.rotation.cpu().numpy(), translation_in_angstroms=translation)
 
 
-def _changes(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, Any]:
-    """How far the poses moved, in numbers and in words."""
+def changes_told(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, Any]:
+    """How far the poses moved, in numbers and in words, with a warning where that is too far."""
     turn, shift = change(given, found)
     numbers: dict[str, float] = {}
     for name, values in (
@@ -73,4 +76,9 @@ def _changes(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict
         f" {numbers['median_shift_in_angstroms']:.1f} Å"
         f" (90 % within {numbers['percentile_90_shift_in_angstroms']:.1f} Å)."
     )
-    return numbers | {"words": words}
+    warning = (
+        "Refined poses turned farther than nearly right ones would: those given are wrong, or the images do not"
+        " tell. Do not trust these poses; try --poses estimate."
+    )
+    too_far = numbers["median_turn_in_degrees"] > FARTHEST_IN_DEGREES
+    return numbers | {"words": words, "warning": warning if too_far else ""}
