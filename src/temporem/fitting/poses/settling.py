@@ -77,8 +77,8 @@ def changes_told(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> 
         f" (90 % within {numbers['percentile_90_shift_in_angstroms']:.1f} Å)."
     )
     warning = (
-        "Refined poses turned farther than nearly right ones would: those given are wrong, or the images do not"
-        " tell. Do not trust these poses; try --poses estimate."
+        "Refined poses turned farther than nearly right ones would: those given are wrong, or the images do"
+        " not tell. Do not trust these poses; try --poses estimate."
     )
     too_far = numbers["median_turn_in_degrees"] > FARTHEST_IN_DEGREES
     return numbers | {"words": words, "warning": warning if too_far else ""}
