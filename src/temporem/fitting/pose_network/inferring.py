@@ -23,6 +23,8 @@ __all__ = ["infer_poses"]
 
 DIMENSIONS = 4
 """Of the latent state with auto: what moves cannot be counted before poses are known."""
+LOST_IN_DEGREES = 20.0
+"""Standard deviation on each axis in the median frame, beyond which a volume is a blur."""
 
 
 def infer_poses(
@@ -66,10 +68,17 @@ def _facts(poses: Settled, pixel_size_in_angstroms: float) -> dict[str, Any]:
         " in the median frame. It may be wrong, and the molecule of the other hand: compare runs of several"
         " seeds."
     )
-    console.print(words, highlight=False, soft_wrap=True)
+    warning = (
+        "The network has not learned to tell poses: do not trust these, nor the volumes. It takes thousands"
+        " of updates (--epochs); --poses estimate searches instead."
+    )
+    warning = warning if turn > LOST_IN_DEGREES else ""
+    for sentence in filter(None, (words, warning)):
+        console.print(sentence, highlight=False, soft_wrap=True)
     return {
         "kind": "network",
         "median_rotation_sd_in_degrees": turn,
         "median_shift_sd_in_angstroms": shift,
         "words": words,
+        "warning": warning,
     }
