@@ -1,6 +1,7 @@
 """From the linear method's answer to a deformable generator's."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,38 @@ from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
-__all__ = ["MOST_COMPONENTS", "deform", "deformation_facts"]
+__all__ = ["MOST_COMPONENTS", "Beginning", "beginning_of", "deform", "deformation_facts"]
 
 MOST_COMPONENTS = 3
 """Unless a person says how many, of the linear states: the rest is mostly noise, and the motion would follow
 it."""
 _STATES_FOR_FACTS = 200
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a deformation starts from, in the words of `fit_deformation`."""
+
+    z: Float[Tensor, "frames latent"]
+    volume: Float[Tensor, "n n n"]
+    signal_power: Float[Tensor, " shells"]
+
+
+def beginning_of(
+    store: FrameStore, states: LinearStates, anchored: Anchored, consensus: Consensus, components: int
+) -> Beginning:
+    """The linear states' `components` that move most, scaled to unit variance, and the volume of the state in
+    their middle."""
+    z = states.posterior.mean.to(store.device)
+    middle = z.median(0).values - anchored.generator.anchors
+    nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
+    volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
+    moving = z[:, :components]
+    scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
+    # Beyond the shells in which states' volumes differ, the consensus's.
+    known = len(anchored.signal_power)
+    power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
+    return Beginning(scaled, volume, power)
 
 
 def deform(
@@ -38,22 +65,14 @@ def deform(
 ) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of the state in their middle.
 
-    Of the states it takes the `components` that move most, scaled to unit variance, and refines them. Every
-    pass is told to `record`.
+    Of the states it takes the `components` that move most, and refines them. Every pass is told to `record`.
 
     Movies left out of both judge it against averages along the states; None where there are too few movies.
 
     Raises UserError where numbers are lost to overflow.
     """
     z = states.posterior.mean.to(store.device)
-    middle = z.median(0).values - anchored.generator.anchors
-    nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
-    volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
-    moving = z[:, :components]
-    scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
-    # Beyond the shells in which states' volumes differ, the consensus's.
-    known = len(anchored.signal_power)
-    power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
+    begun = beginning_of(store, states, anchored, consensus, components)
     options = DeformationOptions()
     judges = left_out(len(store.movie_rows))
     choice: list[Choice] = []
@@ -67,10 +86,10 @@ def deform(
     with progress("Motion and density", passes(options)) as advance:
         found = fit_deformation(
             store,
-            scaled,
-            volume,
+            begun.z,
+            begun.volume,
             consensus.mask,
-            power,
+            begun.signal_power,
             options,
             seed,
             folder,

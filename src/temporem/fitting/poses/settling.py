@@ -11,12 +11,17 @@ from temporem.fitting.options import PoseKind
 from temporem.fitting.poses.estimating import estimate_poses
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.refining import change, refine_poses
+from temporem.fitting.poses.rest_frame import at_rest
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
 from temporem.progress import console
 
 __all__ = ["changes_told", "settle_poses", "without_poses"]
 
+AT_REST = (
+    "What stands still while the rest moves they do not tell either: the frame of reference is the one in"
+    " which the molecule moves least."
+)
 FARTHEST_IN_DEGREES = 10.0
 """Of the median frame: a refinement climbs from a few degrees off, and goes anywhere from farther."""
 
@@ -42,7 +47,8 @@ def settle_poses(
     pixel_size = prepared.pixel_size_in_angstroms
     if kind == "estimate":
         estimated = estimate_poses(store, generator)
-        found, facts = estimated.poses, estimated.facts
+        found = at_rest(store, estimated.poses, generator)
+        facts = estimated.facts | {"words": f"{estimated.facts['words']} {AT_REST}"}
     else:
         rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
         given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
