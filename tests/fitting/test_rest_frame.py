@@ -1,12 +1,15 @@
 """Of the frames of reference that images leave open, the one in which a molecule moves least."""
 
 import numpy as np
+import roma
 import torch
+from blob_movies import Molecule, blob_store, swinging
 from scipy.spatial.transform import Rotation
 
 from temporem.fitting.poses.found import Poses
-from temporem.fitting.poses.rest_frame import from_frame, superposed
-from temporem.physics.rotations import random_rotations
+from temporem.fitting.poses.rest_frame import at_rest, from_frame, superposed
+from temporem.physics.pose_alignment import align_poses
+from temporem.physics.rotations import angular_distance, random_rotations
 
 STATES, POINTS = 6, 40
 
@@ -63,3 +66,25 @@ def test_images_stay_what_they_are() -> None:
         for at, x in ((poses, points), (from_frame(poses, turn, offset), moved))
     ]
     torch.testing.assert_close(*seen, atol=1e-5, rtol=1e-5)
+
+
+def test_poses_that_turn_with_the_state_are_brought_to_rest() -> None:
+    box, state = 24, swinging(24, 10)
+    store = blob_store(state, box, snr=8.0)
+    true, each = Poses(store._rotation, store._shift), state.flatten()
+    places = Molecule(box).positions(each)
+    rest = from_frame(true, *superposed(places, torch.ones(places.shape[1])))
+    about = torch.tensor([0.2, -0.3, 0.4])
+    given = from_frame(rest, roma.rotvec_to_rotmat((each[:, None] - 0.5) * about), torch.zeros(len(each), 3))
+    unposed = store.posed(torch.eye(3).expand(len(store), 3, 3), torch.zeros(len(store), 2))
+    found = at_rest(unposed, given, torch.Generator().manual_seed(0))
+    assert off_in_degrees(found, rest) < 0.5 * off_in_degrees(given, rest)
+
+
+def off_in_degrees(poses: Poses, goal: Poses) -> float:
+    """Of the median frame, after one rotation and shift for all."""
+    own = (poses.rotation, poses.translation_in_pixels)
+    turned, _ = align_poses((goal.rotation, goal.translation_in_pixels), own).poses(
+        goal.rotation, goal.translation_in_pixels
+    )
+    return float(torch.rad2deg(angular_distance(turned.float(), poses.rotation)).median())
