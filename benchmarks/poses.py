@@ -3,13 +3,16 @@
     python benchmarks/poses.py refine   SIMULATION [SIMULATION …] [--degrees 5] [--pixels 2] [--seeds 0 1 2]
     python benchmarks/poses.py estimate SIMULATION [SIMULATION …] [--seeds 0 1 2]
     python benchmarks/poses.py tumbling SIMULATION [SIMULATION …] [--seeds 0]
+    python benchmarks/poses.py rough    SIMULATION [SIMULATION …] [--degrees 5] [--pixels 2]
 
 Each SIMULATION is a folder of `temporem simulate`. refine: the true poses, turned and moved by Gaussian
-errors of this root mean square, are refined. estimate: poses from nothing. tumbling: the same with and
-without rotational diffusion between frames. Each line gives the median error and the 90th percentile, of
-rotations in degrees and of shifts in pixels, after one rotation, shift and hand for all frames (estimate,
-tumbling) or none (refine); "by state" lets that rotation vary with the true state, for the images of a
-molecule that moves do not fix it; and processor seconds. --movies takes the first so many movies only.
+errors of this root mean square, are refined. estimate: poses from nothing, in the frame in which the
+molecule moves least. tumbling: the same with and without rotational diffusion between frames. rough: the
+poses that refine starts from are written into SIMULATION/rough.star. Each line gives the median error and
+the 90th percentile, of rotations in degrees and of shifts in pixels, after one rotation, shift and hand for
+all frames (estimate, tumbling) or none (refine); "by state" lets that rotation vary with the true state,
+for the images of a molecule that moves do not fix it; and processor seconds. --movies takes the first so
+many movies only.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import roma
+import starfile
 import torch
 
 from temporem.evaluation.alignment import pose_errors
@@ -26,16 +30,18 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.poses.estimating import estimate_poses
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.refining import refine_poses, with_mean_of
+from temporem.fitting.poses.rest_frame import at_rest
 from temporem.fitting.poses.settling import without_poses
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames, translation_in_pixels
 from temporem.movies.reading import read_movies, require_poses
 from temporem.physics.pose_alignment import align_poses
+from temporem.physics.rotations import relion_angles_from_matrix
 from temporem.simulation.truth import Truth
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("refine", "estimate", "tumbling"))
+    parser.add_argument("what", choices=("refine", "estimate", "tumbling", "rough"))
     parser.add_argument("simulations", nargs="+", type=Path, metavar="SIMULATION")
     parser.add_argument("--degrees", type=float, default=5.0)
     parser.add_argument("--pixels", type=float, default=2.0)
@@ -45,6 +51,9 @@ def main() -> None:
     for simulation in asked.simulations:
         store, true, state = opened(simulation, asked.movies)
         print(f"{simulation.name}: {len(store)} frames", flush=True)
+        if asked.what == "rough":
+            write_rough(simulation, perturbed(true, asked.degrees, asked.pixels, 0))
+            continue
         for seed in asked.seeds:
             generator = torch.Generator().manual_seed(seed)
             if asked.what == "refine":
@@ -58,6 +67,9 @@ def main() -> None:
                 estimated = estimate_poses(store, torch.Generator().manual_seed(seed), tumbles)
                 name = f"seed {seed}" + ("" if tumbles else ", frames independent")
                 report(name, estimated.poses, true, state, aligned=True, began=began)
+                if asked.what == "estimate":
+                    rest = at_rest(store, estimated.poses, torch.Generator().manual_seed(seed))
+                    report(f"{name}, at rest", rest, true, state, aligned=True, began=began)
                 for key in ("words", "tumbling", "warning"):
                     print(f"    {estimated.facts.get(key, '')}")
 
@@ -81,6 +93,17 @@ def perturbed(true: Poses, degrees: float, pixels: float, seed: int) -> Poses:
     turn = torch.randn(len(true), 3, generator=generator) * math.radians(degrees) / math.sqrt(3)
     shift = torch.randn(len(true), 2, generator=generator) * pixels / math.sqrt(2)
     return Poses(roma.rotvec_to_rotmat(turn) @ true.rotation, true.translation_in_pixels + shift)
+
+
+def write_rough(simulation: Path, poses: Poses) -> None:
+    """The simulation's STAR file, at other poses."""
+    blocks = starfile.read(simulation / "movies.star", always_dict=True)
+    particles = blocks["particles"]
+    angles = torch.rad2deg(relion_angles_from_matrix(poses.rotation.double())).numpy()
+    particles[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]] = angles
+    pixel_size = float(blocks["optics"]["rlnImagePixelSize"].iloc[0])
+    particles[["rlnOriginXAngst", "rlnOriginYAngst"]] = -poses.translation_in_pixels.numpy() * pixel_size
+    starfile.write(blocks, simulation / "rough.star", overwrite=True)
 
 
 def report(
