@@ -101,7 +101,7 @@ class DeformationOptions:
     folding: float = 3000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
     solves: int = 3
-    """Conjugate gradient steps of the density at the end."""
+    """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
     more_solves: int = 2
     """And with the movies that were left out."""
 
@@ -118,7 +118,9 @@ class Deformed:
 
 def passes(options: DeformationOptions) -> int:
     """How often `fit_deformation` advances: once for each pass over the frames."""
-    return sum(stage.passes for stage in options.stages) + options.solves + options.more_solves + 2
+    # Conjugate gradients take a pass before their first step.
+    solving = [steps + 1 for steps in (options.solves, options.more_solves) if steps]
+    return sum(stage.passes for stage in options.stages) + sum(solving)
 
 
 def canonical_support(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
@@ -198,17 +200,20 @@ def fit_deformation(
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)
-    # A noisy density would be judged by its noise.
-    density = CanonicalDensity(support, support.shape[-1], store.lattice.radius, information, signal_power)
-    solve_density(
-        fitted,
-        found.generator,
-        density,
-        density.start(volume),
-        found.states.mean[rows],
-        options.solves,
-        advance,
-    )
+    if options.solves:
+        # A noisy density would be judged by its noise.
+        density = CanonicalDensity(
+            support, support.shape[-1], store.lattice.radius, information, signal_power
+        )
+        solve_density(
+            fitted,
+            found.generator,
+            density,
+            density.start(volume),
+            found.states.mean[rows],
+            options.solves,
+            advance,
+        )
     if judge is not None:
         judge(found)
     if left_out:
