@@ -54,7 +54,7 @@ def test_an_improvement_must_reach_the_papers_in_both_figures_and_every_seed() -
 
 
 @pytest.mark.parametrize(
-    ("percent", "better", "null"), [(0.5, True, False), (0.05, False, True), (-0.5, False, False)]
+    ("percent", "better", "null"), [(0.5, True, False), (0.05, False, True), (-0.5, False, True)]
 )
 def test_better_and_null_are_told_by_the_interval(percent: float, better: bool, null: bool) -> None:
     entries = [entry("one", percent=percent)]
