@@ -30,7 +30,7 @@ COMMAND: dict[str, list[str]] = {
 }
 NETWORKS: dict[str, list[str]] = {
     DEFAULTS: [],
-    "no pretraining": ["--no-pretraining"],
+    "pretraining": ["--pretraining"],
     "standard prior": ["--prior", "standard"],
     "gated prior": ["--prior", "gated"],
     "no smoothing": ["--no-smoothing"],

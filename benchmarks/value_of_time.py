@@ -45,9 +45,11 @@ def main() -> None:
 def arms_of(simulation: Path, folder: Path) -> dict[str, list[object]]:
     """Options of each arm; shuffling is a control only where movies do not all run alike."""
     networks: list[object] = ["--generator", "fourier"]
-    arms = {"default": [], "tempor": networks, "cryodrgn": [*networks, "--method", "cryodrgn"]}
+    # The paper's: half of the updates are the baseline's.
+    tempor = [*networks, "--pretraining"]
+    arms = {"default": [], "tempor": tempor, "cryodrgn": [*networks, "--method", "cryodrgn"]}
     if json.loads((simulation / "simulation.json").read_text(encoding="utf-8"))["twin"]:
-        arms["shuffled"] = [*networks, "--movie-table", shuffled_table(simulation, folder / "shuffled.csv")]
+        arms["shuffled"] = [*tempor, "--movie-table", shuffled_table(simulation, folder / "shuffled.csv")]
     return arms
 
 

@@ -65,7 +65,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fit(star: Path, output: Path, resume: bool = False) -> Run:
-    options = FittingOptions(latent_dim=2, epochs=4, device="cpu")
+    options = FittingOptions(latent_dim=2, epochs=4, pretraining=True, device="cpu")
     return reconstruct(star, output, ReadingOptions(), PreprocessingOptions(), options, resume)
 
 

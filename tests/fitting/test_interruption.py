@@ -17,7 +17,9 @@ from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions
 from temporem.reconstruction.run import Run
 
-TINY = FittingOptions(latent_dim=2, epochs=6, width=16, layers=1, device="cpu", frames_per_batch=9)
+TINY = FittingOptions(
+    latent_dim=2, epochs=6, pretraining=True, width=16, layers=1, device="cpu", frames_per_batch=9
+)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ def fitted(
     options = FittingOptions(
         method=method,
         pose_network=True,
+        pretraining=method == "tempor",
         latent_dim=1,
         epochs=epochs,
         width=16,

@@ -53,13 +53,13 @@ class FittingOptions:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     epochs: int = 8
-    """Passes of the networks over the frames; tempor pretrains its no-time baseline with half of them."""
+    """Passes of the networks over the frames; half of them are the pretraining's where there is one."""
     pose_network: bool = False
-    """Infer poses by a network along with tempor's states, from the images alone, pretrained by hetem (paper,
-    Sec. 5.4); with --poses refine or estimate it starts from what these found."""
+    """Infer poses by a network along with tempor's states, from the images alone (paper, Sec. 5.4; with
+    --pretraining hetem comes first); with --poses refine or estimate it starts from what these found."""
     prior: PriorKind = "ou"
     """Prior of tempor's states: ou (Ornstein–Uhlenbeck), standard (the paper's N(0, I)) or gated."""
-    pretraining: bool = True
+    pretraining: bool = False
     """Fit tempor's no-time baseline first (paper, Sec. 4.2); else the temporal model from the start."""
     smoothing: bool = True
     """Infer tempor's states from whole movies; else from the frames up to each."""
