@@ -49,3 +49,36 @@ def test_poses_found_before_ctrl_c_are_not_searched_for_again(
     torch.testing.assert_close(
         given.translation_in_angstroms, found.translation_in_angstroms + 1, atol=1e-3, rtol=0
     )
+
+
+def test_a_search_outlives_a_stop_before_its_poses_are_at_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    star = write_movies(tmp_path / "movies", swinging(4, 6), snr=2.0)
+
+    def found(movies: MovieSet, *_: object) -> tuple[MovieSet, dict[str, Any]]:
+        return movies, {"kind": "estimate", "words": "found", "at_rest": False}
+
+    def rested(
+        movies: MovieSet, _: object, facts: dict[str, Any], __: int
+    ) -> tuple[MovieSet, dict[str, Any]]:
+        return moved(movies)[0], facts | {"at_rest": True}
+
+    def go(resume: bool) -> Run:
+        options = replace(OPTIONS, poses="estimate")
+        return reconstruct(star, tmp_path / "run", ReadingOptions(), PreprocessingOptions(), options, resume)
+
+    monkeypatch.setattr(reconstructing, "settle_poses", found)
+    monkeypatch.setattr(reconstructing, "bring_to_rest", stop)
+    with pytest.raises(KeyboardInterrupt):
+        go(resume=False)
+    monkeypatch.setattr(reconstructing, "settle_poses", stop)
+    monkeypatch.setattr(reconstructing, "bring_to_rest", rested)
+    run = go(resume=True)
+    assert run.config["poses"] == {"kind": "estimate", "words": "found", "at_rest": True}
+    given, file = run.movies()[0], reconstructing.read_movies(star, ReadingOptions())
+    assert given.translation_in_angstroms is not None
+    assert file.translation_in_angstroms is not None
+    torch.testing.assert_close(
+        given.translation_in_angstroms, file.translation_in_angstroms + 1, atol=1e-3, rtol=0
+    )

@@ -7,7 +7,7 @@ from blob_movies import Molecule, blob_store, swinging
 from scipy.spatial.transform import Rotation
 
 from temporem.fitting.poses.found import Poses
-from temporem.fitting.poses.rest_frame import at_rest, from_frame, superposed
+from temporem.fitting.poses.rest_frame import at_rest, from_frame, mean_place, superposed
 from temporem.physics.pose_alignment import align_poses
 from temporem.physics.rotations import angular_distance, random_rotations
 
@@ -25,7 +25,7 @@ def places_of(bent_by: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def rested(places: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    turn, offset = superposed(places, weight)
+    turn, offset = superposed(mean_place(places, weight), places, weight)
     return torch.einsum("sij,spj->spi", turn, places) + offset[:, None], turn
 
 
@@ -72,8 +72,8 @@ def test_poses_that_turn_with_the_state_are_brought_to_rest() -> None:
     box, state = 24, swinging(24, 10)
     store = blob_store(state, box, snr=8.0)
     true, each = Poses(store._rotation, store._shift), state.flatten()
-    places = Molecule(box).positions(each)
-    rest = from_frame(true, *superposed(places, torch.ones(places.shape[1])))
+    places, weight = Molecule(box).positions(each), torch.ones(8)
+    rest = from_frame(true, *superposed(mean_place(places, weight), places, weight))
     about = torch.tensor([0.2, -0.3, 0.4])
     given = from_frame(rest, roma.rotvec_to_rotmat((each[:, None] - 0.5) * about), torch.zeros(len(each), 3))
     unposed = store.posed(torch.eye(3).expand(len(store), 3, 3), torch.zeros(len(store), 2))

@@ -32,22 +32,23 @@ class Beginning:
     """What a deformation starts from, in the words of `fit_deformation`."""
 
     z: Float[Tensor, "frames latent"]
+    """Of unit variance."""
     volume: Float[Tensor, "n n n"]
+    """Of one state, in the full box."""
     signal_power: Float[Tensor, " shells"]
 
 
 def beginning_of(
     store: FrameStore, states: LinearStates, anchored: Anchored, consensus: Consensus, components: int
 ) -> Beginning:
-    """The linear states' `components` that move most, scaled to unit variance, and the volume of the state in
-    their middle."""
+    """The linear states' `components` that move most, the volume of the state in their middle, and the
+    power of a state's volume, beyond the shells in which states differ the consensus's."""
     z = states.posterior.mean.to(store.device)
     middle = z.median(0).values - anchored.generator.anchors
     nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
     volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
     moving = z[:, :components]
     scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
-    # Beyond the shells in which states' volumes differ, the consensus's.
     known = len(anchored.signal_power)
     power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
     return Beginning(scaled, volume, power)
@@ -83,7 +84,7 @@ def deform(
             deformable = (found.generator, found.states.mean)
             choice.append(choose(store, judges, deformable, (averages, z)))
 
-    with progress("Motion and density", passes(options)) as advance:
+    with progress("Motion and density", passes(options, bool(judges))) as advance:
         found = fit_deformation(
             store,
             begun.z,

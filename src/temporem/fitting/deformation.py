@@ -64,7 +64,7 @@ _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
-_REMEDY = "try another --seed, or --generator fourier"
+_REMEDY = "try another --seed, or --method linear"
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,11 @@ class Deformed:
     """In usual frame intervals."""
 
 
-def passes(options: DeformationOptions) -> int:
+def passes(options: DeformationOptions, some_left_out: bool) -> int:
     """How often `fit_deformation` advances: once for each pass over the frames."""
     # Conjugate gradients take a pass before their first step.
-    solving = [steps + 1 for steps in (options.solves, options.more_solves) if steps]
+    more = options.more_solves if some_left_out else 0
+    solving = [steps + 1 for steps in (options.solves, more) if steps]
     return sum(stage.passes for stage in options.stages) + sum(solving)
 
 
@@ -216,7 +217,7 @@ def fit_deformation(
         )
     if judge is not None:
         judge(found)
-    if left_out:
+    if left_out and options.more_solves:
         volume = _canonical_volume(found.generator)
         density = CanonicalDensity(
             support, support.shape[-1], store.lattice.radius, information_in_shells(store), signal_power

@@ -17,7 +17,7 @@ from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.inferring import infer_poses
-from temporem.fitting.poses.settling import settle_poses, without_poses
+from temporem.fitting.poses.settling import bring_to_rest, settle_poses, without_poses
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.fitting.stages import are_begun, posterior_of, stage_seed, stages_of, train_stages
 from temporem.fitting.warm_start import Start, facts_found
@@ -85,6 +85,10 @@ def reconstruct(
     if begun is None and fitting.poses != "given":
         # A search is too long to be lost to what comes after it.
         begun = Run.create(output, asked)
+        write_poses(begun, movies)
+        begun.update_config(poses=poses)
+    if begun is not None and poses.get("at_rest") is False:
+        movies, poses = bring_to_rest(movies, prepared, poses, stage_seed(fitting.seed, "rest"))
         write_poses(begun, movies)
         begun.update_config(poses=poses)
     store = FrameStore(movies, prepared, device)

@@ -56,12 +56,13 @@ def infer_poses(
     translation = poses.translation_in_pixels.numpy() * prepared.pixel_size_in_angstroms
     found = replace(movies, rotation=poses.rotation.numpy(), translation_in_angstroms=translation)
     write_poses(run, found)
-    run.update_config(poses=_facts(poses, prepared.pixel_size_in_angstroms))
+    before = run.config.get("poses", {})
+    run.update_config(poses=_facts(poses, prepared.pixel_size_in_angstroms, before))
     write_answer(run, found, model.generator, mean, sd, fitting.method, start.found | facts_of(model))
 
 
-def _facts(poses: Settled, pixel_size_in_angstroms: float) -> dict[str, Any]:
-    turn = float(torch.rad2deg(poses.rotation_sd).median())
+def _facts(poses: Settled, pixel_size_in_angstroms: float, before: dict[str, Any]) -> dict[str, Any]:
+    turn = float(torch.rad2deg(poses.rotation_sd).mean(-1).median())
     shift = float(poses.shift_sd_in_pixels.median()) * pixel_size_in_angstroms
     words = (
         f"Poses were inferred by a network, by its own account to {turn:.1f}° and {shift:.1f} Å on each axis"
@@ -72,11 +73,17 @@ def _facts(poses: Settled, pixel_size_in_angstroms: float) -> dict[str, Any]:
         "The network has not learned to tell poses: do not trust these, nor the volumes. It takes thousands"
         " of updates (--epochs); --poses estimate searches instead."
     )
-    warning = warning if turn > LOST_IN_DEGREES else ""
+    warning = "" if turn <= LOST_IN_DEGREES else warning
     for sentence in filter(None, (words, warning)):
         console.print(sentence, highlight=False, soft_wrap=True)
+    # What was said of the poses that the network started from stays said.
+    words, warning = (
+        " ".join(filter(None, (before.get(name, ""), said)))
+        for name, said in (("words", words), ("warning", warning))
+    )
     return {
         "kind": "network",
+        "started_from": before.get("kind", "given"),
         "median_rotation_sd_in_degrees": turn,
         "median_shift_sd_in_angstroms": shift,
         "words": words,

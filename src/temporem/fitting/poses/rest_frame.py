@@ -1,9 +1,9 @@
 """The frame of reference in which a molecule that moves moves least.
 
 Images with unknown poses do not say what stands still: a rotation and a shift that vary with the state turn
-the molecule of each state, and its poses back, and leave every image as it is. Of all these frames the one
-taken here has the least squared displacement of all density from its mean place: every state lies on the
-mean as two atomic models are superposed (Kabsch 1976, Acta Cryst. A32, 922).
+the molecule of each state, and its poses back, and leave every image as it is. Of all these frames of
+reference the one taken here has the least squared displacement of all density from its mean place: every
+state lies on the mean as two atomic models are superposed (Kabsch 1976, Acta Cryst. A32, 922).
 """
 
 import torch
@@ -16,9 +16,10 @@ from temporem.fitting.deformation import DeformationOptions, Stage, fit_deformat
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import find_states, find_volumes
 from temporem.fitting.poses.found import Poses
+from temporem.model.deformable_generator import DeformableGenerator
 from temporem.progress import progress
 
-__all__ = ["at_rest", "from_frame", "superposed"]
+__all__ = ["at_rest", "from_frame", "mean_place", "superposed"]
 
 COARSE = DeformationOptions(stages=(Stage(19.0, 3), Stage(19.0, 3), Stage(14.0, 3)), solves=0, more_solves=0)
 """Where a whole molecule turns to shows at low resolution."""
@@ -41,7 +42,7 @@ def at_rest(store: FrameStore, poses: Poses, generator: torch.Generator) -> Pose
     states = find_states(posed, consensus, COMPONENTS, True, None, False, generator)
     anchored = find_volumes(posed, states, consensus, seed)
     begun = beginning_of(posed, states, anchored, consensus, COMPONENTS)
-    with progress("What stands still", passes(COARSE)) as advance:
+    with progress("What stands still", passes(COARSE, False)) as advance:
         found = fit_deformation(
             posed,
             begun.z,
@@ -54,10 +55,21 @@ def at_rest(store: FrameStore, poses: Poses, generator: torch.Generator) -> Pose
             advance,
             lambda record: None,
         )
-    with torch.no_grad():
-        z = torch.split(found.states.mean, STATES_AT_ONCE)
-        places = torch.cat([found.generator.positions(some) for some in z])
-    return from_frame(poses, *superposed(places, found.generator.amplitude.clamp(min=0)))
+    weight = found.generator.amplitude.clamp(min=0)
+    if not weight.any():
+        return poses
+    return from_frame(poses, *_to_rest(found.generator, found.states.mean, weight))
+
+
+@torch.no_grad()
+def _to_rest(
+    generator: DeformableGenerator, z: Float[Tensor, "frames latent"], weight: Float[Tensor, " points"]
+) -> tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 3"]]:
+    some = torch.linspace(0, len(z) - 1, min(len(z), STATES_AT_ONCE)).round().long()
+    mean = mean_place(generator.positions(z[some.to(z.device)]), weight)
+    parts = [superposed(mean, generator.positions(part), weight) for part in torch.split(z, STATES_AT_ONCE)]
+    turn, offset = zip(*parts, strict=True)
+    return torch.cat(turn), torch.cat(offset)
 
 
 def from_frame(poses: Poses, turn: Float[Tensor, "frames 3 3"], offset: Float[Tensor, "frames 3"]) -> Poses:
@@ -70,23 +82,43 @@ def from_frame(poses: Poses, turn: Float[Tensor, "frames 3 3"], offset: Float[Te
     return Poses(rotation, poses.translation_in_pixels - moved)
 
 
-def superposed(
+def mean_place(
     places: Float[Tensor, "states points 3"], weight: Float[Tensor, " points"]
-) -> tuple[Float[Tensor, "states 3 3"], Float[Tensor, "states 3"]]:
-    """Rotation R and offset c of each state, p ↦ R p + c, that bring all states onto their mean.
-
-    The mean's own place is that of the states as they were: no turn, no offset on the whole.
-    """
-    share = weight / weight.sum()
-    centre = torch.einsum("p,spi->si", share, places)
-    centred = places - centre[:, None]
+) -> Float[Tensor, "points 3"]:
+    """Mean of states that are superposed on it; on the whole they are neither turned nor moved for that."""
+    centred, centre = _centred(places, weight)
     turn = torch.eye(3).to(places).expand(len(places), 3, 3)
     for _ in range(ROUNDS):
         mean = torch.einsum("sij,spj->pi", turn, centred) / len(places)
-        turn = _nearest_rotation(torch.einsum("p,pi,spj->sij", share, mean, centred))
-    # Turning all states and their mean alike changes nothing: on the whole none is turned.
-    turn = _nearest_rotation(turn.mean(0)).mT @ turn
-    return turn, centre.mean(0) - (turn @ centre[..., None])[..., 0]
+        turn = _onto(mean, centred, weight)
+    return mean @ _nearest_rotation(turn.mean(0)) + centre.mean(0)
+
+
+def superposed(
+    goal: Float[Tensor, "points 3"],
+    places: Float[Tensor, "states points 3"],
+    weight: Float[Tensor, " points"],
+) -> tuple[Float[Tensor, "states 3 3"], Float[Tensor, "states 3"]]:
+    """Rotation R and offset c of each state, p ↦ R p + c, that bring it nearest to the goal."""
+    still, middle = _centred(goal[None], weight)
+    centred, centre = _centred(places, weight)
+    turn = _onto(still[0], centred, weight)
+    return turn, middle - (turn @ centre[..., None])[..., 0]
+
+
+def _centred(
+    places: Float[Tensor, "states points 3"], weight: Float[Tensor, " points"]
+) -> tuple[Float[Tensor, "states points 3"], Float[Tensor, "states 3"]]:
+    centre = torch.einsum("p,spi->si", weight / weight.sum(), places)
+    return places - centre[:, None], centre
+
+
+def _onto(
+    mean: Float[Tensor, "points 3"],
+    centred: Float[Tensor, "states points 3"],
+    weight: Float[Tensor, " points"],
+) -> Float[Tensor, "states 3 3"]:
+    return _nearest_rotation(torch.einsum("p,pi,spj->sij", weight / weight.sum(), mean, centred))
 
 
 def _nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -16,11 +16,11 @@ from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
 from temporem.progress import console
 
-__all__ = ["changes_told", "settle_poses", "without_poses"]
+__all__ = ["bring_to_rest", "changes_told", "settle_poses", "without_poses"]
 
 AT_REST = (
-    "What stands still while the rest moves they do not tell either: the frame of reference is the one in"
-    " which the molecule moves least."
+    "What stands still while the rest moves images do not tell either: these poses have the frame of"
+    " reference in which the molecule moves least."
 )
 FARTHEST_IN_DEGREES = 10.0
 """Of the median frame: a refinement climbs from a few degrees off, and goes anywhere from farther."""
@@ -47,17 +47,35 @@ def settle_poses(
     pixel_size = prepared.pixel_size_in_angstroms
     if kind == "estimate":
         estimated = estimate_poses(store, generator)
-        found = at_rest(store, estimated.poses, generator)
-        facts = estimated.facts | {"words": f"{estimated.facts['words']} {AT_REST}"}
+        found, facts = estimated.poses, estimated.facts | {"at_rest": False}
     else:
-        rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
-        given = Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
+        given = _poses_of(movies, prepared)
         found = refine_poses(store, given, generator)
         facts = changes_told(given, found, pixel_size)
     for sentence in (facts["words"], facts.get("tumbling"), facts.get("warning")):
         if sentence:
             console.print(sentence, highlight=False, soft_wrap=True)
     return with_poses(movies, found, pixel_size), {"kind": kind, **facts}
+
+
+def bring_to_rest(
+    movies: MovieSet, prepared: PreparedFrames, facts: dict[str, Any], seed: int
+) -> tuple[MovieSet, dict[str, Any]]:
+    """Movies whose poses were found from nothing, in the frame of reference of least motion; and `facts`,
+    which `settle_poses` told of them, with that.
+
+    Raises UserError where a fit of the motion loses its numbers.
+    """
+    store = FrameStore(without_poses(movies), prepared, torch.device("cpu"))
+    found = at_rest(store, _poses_of(movies, prepared), torch.Generator().manual_seed(seed))
+    console.print(AT_REST, highlight=False, soft_wrap=True)
+    told = {"at_rest": True, "words": f"{facts['words']} {AT_REST}"}
+    return with_poses(movies, found, prepared.pixel_size_in_angstroms), facts | told
+
+
+def _poses_of(movies: MovieSet, prepared: PreparedFrames) -> Poses:
+    rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
+    return Poses(rotation, torch.from_numpy(translation_in_pixels(movies, prepared)))
 
 
 def with_poses(movies: MovieSet, poses: Poses, pixel_size_in_angstroms: float) -> MovieSet:
@@ -86,5 +104,5 @@ def changes_told(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> 
         "Refined poses turned farther than nearly right ones would: those given are wrong, or the images do"
         " not tell. Do not trust these poses; try --poses estimate."
     )
-    too_far = numbers["median_turn_in_degrees"] > FARTHEST_IN_DEGREES
+    too_far = not numbers["median_turn_in_degrees"] <= FARTHEST_IN_DEGREES
     return numbers | {"words": words, "warning": warning if too_far else ""}
