@@ -18,7 +18,10 @@ from temporem.physics.pose_alignment import align_poses
 from temporem.physics.rotations import angular_distance
 from temporem.simulation.truth import Truth
 
-__all__ = ["align_truth", "pose_errors"]
+__all__ = ["OWN_FRAME", "align_truth", "pose_errors"]
+
+OWN_FRAME = ("estimate", "network")
+"""Kinds of poses whose frame of reference and hand are the run's own."""
 
 
 def align_truth(movies: MovieSet, truth: Truth) -> tuple[Truth, dict[str, Any]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from temporem.errors import UserError
-from temporem.evaluation.alignment import align_truth
+from temporem.evaluation.alignment import OWN_FRAME, align_truth
 from temporem.evaluation.evaluation_folder import write_evaluation, write_latent_figures
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
 from temporem.evaluation.pooled import pooled_scores
@@ -63,7 +63,7 @@ def evaluate(
     latents = run.latents()
     check_same_images(run, latents, truth)
     aligned: dict[str, Any] = {}
-    if options.align or run.config.get("poses", {}).get("kind") == "estimate":
+    if options.align or run.config.get("poses", {}).get("kind") in OWN_FRAME:
         truth, facts = align_truth(run.movies()[0], truth)
         aligned = {"alignment": facts}
     rows = evenly(range(len(truth)), options.frames)

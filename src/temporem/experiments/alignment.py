@@ -8,14 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.evaluation.alignment import OWN_FRAME
 from temporem.evaluation.evaluation_folder import Evaluation
 from temporem.physics.pose_alignment import Alignment
 from temporem.reconstruction.run import Run
 
 __all__ = ["alignment_of", "check_aligned", "in_frame_of_truth"]
-
-FROM_NOTHING = ("estimate", "network")
-"""Poses found without any given: their frame and hand are the run's own."""
 
 
 def alignment_of(evaluation: Evaluation) -> Mapping[str, Any] | None:
@@ -25,13 +23,13 @@ def alignment_of(evaluation: Evaluation) -> Mapping[str, Any] | None:
 
 
 def check_aligned(runs: Mapping[str, Run], evaluations: Mapping[str, Evaluation]) -> None:
-    """Raise UserError where a run found its poses from nothing, and was scored where the truth does not lie.
+    """Raise UserError where a run has a frame of reference of its own, and was scored in the truth's.
 
     Evaluations with an alignment and without may stand side by side: in both, truth and volume lie together.
     """
     for name, run in runs.items():
         kind = run.config.get("poses", {}).get("kind")
-        if kind in FROM_NOTHING and alignment_of(evaluations[name]) is None:
+        if kind in OWN_FRAME and alignment_of(evaluations[name]) is None:
             raise UserError(
                 f"the poses of the arm {name!r} are its own, but it was not brought together with the truth:"
                 ' declare it with evaluate = ["--align"].'

@@ -128,8 +128,7 @@ class Claim:
     fraction: float | None = None
     """Of frames improved, in the paper."""
     percent: float | None = None
-    """Mean improvement (Eq. 16), in the paper."""
-    """For what no paper has, the least that is asked."""
+    """Mean improvement (Eq. 16): the paper's, or the least that is asked of ours."""
     angstroms: float | None = None
     """Mean difference, in the paper; judged where there is no percentage."""
     why: str = ""

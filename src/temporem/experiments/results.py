@@ -50,7 +50,11 @@ def write_results(folder: Path, docs: Path) -> Path:
     if not figures:
         raise UserError(f"{folder} holds no figure: reproduce one first, as temporem reproduce fig3.")
     images = docs / "images" / "results"
-    parts = [HEAD.format(version=__version__), "## What the paper says\n", *_claims(figures)]
+    parts = [
+        HEAD.format(version=__version__),
+        "## Claims, and whether they hold\n",
+        *_claims(figures),
+    ]
     for name, figure in figures.items():
         parts += _section(name, figure)
         for picture in figure["pictures"]:
@@ -82,8 +86,8 @@ def _claims(figures: Mapping[str, Any]) -> Iterator[str]:
 def _of_paper(claim: Claim) -> str:
     parts = [] if claim.fraction is None else [f"{claim.fraction:.1%} of the frames"]
     parts += [] if claim.percent is None else [f"{claim.percent:+g} %"]
-    told = ", ".join(parts)
-    return told if claim.angstroms is None else f"{told} ({claim.angstroms:+g} Å)".strip()
+    parts += [] if claim.angstroms is None else [f"{claim.angstroms:+g} Å"]
+    return ", ".join(parts)
 
 
 def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
@@ -180,6 +184,6 @@ def _references(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """In 256 colours: a third of the size, and no difference to the eye."""
+    """In 256 colours, for a third of the size."""
     with replacing(target) as temporary, Image.open(source) as picture:
         picture.convert("RGB").quantize(256).save(temporary, format="PNG", optimize=True)
