@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from temporem.physics.projection import corners
 from temporem.physics.volumes import grid_radius, slicing_grid
@@ -77,6 +78,7 @@ class _Interpolation(torch.autograd.Function):
         return torch.nn.functional.embedding_bag(index, grid, per_sample_weights=weight, mode="sum")
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         index, weight = ctx.saved_tensors
         rows = np.arange(0, index.numel() + 1, index.shape[1], dtype=np.int32)

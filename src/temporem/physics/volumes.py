@@ -33,7 +33,7 @@ def volume_to_fourier(
 ) -> Complex[Tensor, "*batch {padding}*n {padding}*n {padding}*n//2+1"]:
     """Half grids of real volumes of even n, zero-padded to `padding` times their edge."""
     n = volume.shape[-1]
-    # Axis by axis: no line is transformed before another axis's padding makes it one of zeros.
+    # Each axis is padded just before its own transform, so that lines of zeros are never transformed.
     transform: Tensor = torch.fft.rfft(_padded(volume, -1, padding * n), dim=-1)
     for axis in (-2, -3):
         transform = torch.fft.fft(_padded(transform, axis, padding * n), dim=axis)

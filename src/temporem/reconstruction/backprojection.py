@@ -160,26 +160,24 @@ def _shell_sums(
     halves: Iterable[tuple[Accumulator, Accumulator]], shells: int
 ) -> Float[Tensor, "5 {shells}"]:
     """Of all pairs: Re(N_a N_b*), D_a D_b, |N_a|², |N_b|², and the number of points."""
-    products: Tensor | None = None
+    sums: Tensor | None = None
     pairs, box_size, padding = 0, 0, 0
     for a, b in halves:
-        parts_a, parts_b = (torch.view_as_real(x.numerator) for x in (a, b))
-        if products is None:
+        if sums is None:
             box_size, padding = a.box_size, a.padding
-            products, information = parts_a.new_zeros(3, *parts_a.shape), torch.zeros_like(a.denominator)
-        for product, one, other in zip(
-            products, (parts_a, parts_a, parts_b), (parts_b, parts_a, parts_b), strict=True
-        ):
-            product.addcmul_(one, other)
-        information.addcmul_(a.denominator, b.denominator)
+            sums = a.denominator.new_zeros(4, *a.denominator.shape)
+        one, other = a.numerator, b.numerator
+        for total, x, y in ((sums[0], one, other), (sums[1], one, one), (sums[2], other, other)):
+            total.addcmul_(x.real, y.real).addcmul_(x.imag, y.imag)
+        sums[3].addcmul_(a.denominator, b.denominator)
         pairs += 1
-    if products is None:
+    if sums is None:
         return torch.zeros(5, shells, dtype=torch.float64)
     # What lies beyond the shells asked for is counted in one more, and left out.
-    shell = grid_shells(box_size, padding).to(information.device).clamp(max=shells).flatten()
-    common, power_a, power_b = products.sum(-1)
-    sums = (common, information, power_a, power_b, torch.full_like(information, pairs))
-    of_shells = [torch.bincount(shell, x.flatten().double(), shells + 1) for x in sums]
+    shell = grid_shells(box_size, padding).to(sums.device).clamp(max=shells).flatten()
+    common, power_a, power_b, information = sums
+    maps = (common, information, power_a, power_b, torch.full_like(common, pairs))
+    of_shells = [torch.bincount(shell, x.flatten().double(), shells + 1) for x in maps]
     return torch.stack(of_shells)[:, :shells].cpu()
 
 

@@ -62,6 +62,7 @@ def latents_figure(latents: pd.DataFrame, time_label: str, movies: Sequence[str]
         # One artist for all: as many of them as movies take seconds to draw.
         lines = [shown[movie][["time", name]].to_numpy(np.float64) for movie in faint]
         axis.add_collection(LineCollection(lines, colors=COLOURS[7], alpha=0.15, linewidths=0.6))
+        axis.autoscale_view()
         for colour, movie in zip(COLOURS, movies, strict=False):
             part = shown[movie]
             time, mean, sd = (part[x].to_numpy(np.float64) for x in ("time", name, f"sd{name[1:]}"))
