@@ -65,11 +65,13 @@ def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) 
 
 def _rising(entries: Sequence[Entry]) -> list[Finding]:
     """Each position of the arms: whether its resolution gets finer from comparison to comparison."""
+    if len({x["at"] for x in entries}) < 2:
+        return []
     found = []
     places = range(min((len(x["arms"]) for x in entries), default=0))
     for place in places:
         for mask in MASKS:
-            told, holds = [], len({x["at"] for x in entries}) > 1
+            told, holds = [], True
             for seed in dict.fromkeys(x["seed"] for x in entries):
                 some = sorted((x for x in entries if x["seed"] == seed), key=lambda x: float(x["at"]))
                 values = [_resolution(x, x["arms"][place], mask) for x in some]

@@ -95,7 +95,7 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     seeds = " ".join(str(x) for x in figure["seeds"])
     yield f"## {name}: {figure['title']}\n"
     yield f"{figure['paper']}\n"
-    yield f"```sh\ntemporem reproduce {name} --scale {figure['scale']} --seeds {seeds}\n```\n"
+    yield f"<!-- test: parse -->\n```sh\ntemporem reproduce {name} --scale {figure['scale']} --seeds {seeds}\n```\n"
     yield "| comparison | seed | arm | whole (Å) | moving (Å) | whole improved | moving | updates | s |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for entry in entries:
