@@ -95,7 +95,8 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     seeds = " ".join(str(x) for x in figure["seeds"])
     yield f"## {name}: {figure['title']}\n"
     yield f"{figure['paper']}\n"
-    yield f"<!-- test: parse -->\n```sh\ntemporem reproduce {name} --scale {figure['scale']} --seeds {seeds}\n```\n"
+    command = f"temporem reproduce {name} --scale {figure['scale']} --seeds {seeds}"
+    yield f"<!-- test: parse -->\n```sh\n{command}\n```\n"
     yield "| comparison | seed | arm | whole (Å) | moving (Å) | whole improved | moving | updates | s |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for entry in entries:
