@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--movies", type=int)
     asked = parser.parse_args()
     for simulation in asked.simulations:
-        store, true, state = opened(simulation, asked.movies)
+        store, true, state = opened(simulation, None if asked.what == "rough" else asked.movies)
         print(f"{simulation.name}: {len(store)} frames", flush=True)
         if asked.what == "rough":
             write_rough(simulation, perturbed(true, asked.degrees, asked.pixels, 0))
