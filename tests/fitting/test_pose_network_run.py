@@ -60,6 +60,8 @@ def test_a_run_from_nothing_is_whole_and_at_its_own_poses(
     told = run.config["poses"]
     assert told["kind"] == "network"
     assert ("do not trust" in told["warning"]) == (method == "hetem")
+    again = fitted(tmp_path / "run", unposed_movies, resume=True, method=method)
+    assert again.config["poses"] == told
     movies, _ = run.movies()
     assert movies.rotation is not None
     assert movies.translation_in_angstroms is not None

@@ -57,6 +57,8 @@ def infer_poses(
     found = replace(movies, rotation=poses.rotation.numpy(), translation_in_angstroms=translation)
     write_poses(run, found)
     before = run.config.get("poses", {})
+    # A run taken up again after its end has been told of its own poses already.
+    before = before.get("started_from", before)
     run.update_config(poses=_facts(poses, prepared.pixel_size_in_angstroms, before))
     write_answer(run, found, model.generator, mean, sd, fitting.method, start.found | facts_of(model))
 
@@ -83,7 +85,7 @@ def _facts(poses: Settled, pixel_size_in_angstroms: float, before: dict[str, Any
     )
     return {
         "kind": "network",
-        "started_from": before.get("kind", "given"),
+        "started_from": before,
         "median_rotation_sd_in_degrees": turn,
         "median_shift_sd_in_angstroms": shift,
         "words": words,
