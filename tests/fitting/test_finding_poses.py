@@ -10,7 +10,7 @@ from torch import Tensor
 
 from temporem.fitting import linear
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.poses import ab_initio, estimating, refining
+from temporem.fitting.poses import ab_initio, estimating, refining, wide_search
 from temporem.fitting.poses.ab_initio import Level
 from temporem.fitting.poses.estimating import agreement_of, estimate_poses
 from temporem.fitting.poses.found import Poses
@@ -28,7 +28,8 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refining, "STATE_RESOLUTIONS", (15.0,))
     monkeypatch.setattr(estimating, "STATE_RESOLUTIONS", (15.0,))
     monkeypatch.setattr(estimating, "STARTS", 2)
-    monkeypatch.setattr(estimating, "GRID", 1000)
+    for module in (estimating, wide_search):
+        monkeypatch.setattr(module, "GRID", 1000)
     levels = (Level(4, 400, 3.0, 60, 12, (10.0, 1.0), 0.3), Level(6, 1000, 2.5, 80, 8, (2.0, 1.0), 0.3))
     monkeypatch.setattr(ab_initio, "LEVELS", levels)
     monkeypatch.setattr(estimating, "LEVELS", levels)
@@ -37,9 +38,8 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def hidden(movies: int, frames: int) -> tuple[FrameStore, Poses]:
     """Movies of a molecule that stands still, whose poses the store does not know, and these."""
     store = blob_store(torch.full((movies, frames), 0.5), box=24, snr=8.0)
-    true = Poses(store._rotation, store._shift)
-    unturned = torch.eye(3).expand(len(store), 3, 3)
-    return store.posed(unturned, torch.zeros(len(store), 2)), true
+    true = store.poses
+    return store.unposed(), true
 
 
 def degrees(a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from temporem.fitting.pose_network import dreaming, exploring
 from temporem.fitting.pose_network.dreaming import dream
 from temporem.fitting.pose_network.exploring import best_tries, explore, state_grid
 from temporem.fitting.pose_network.settling import settle
-from temporem.fitting.pose_network.starting import nothing_known, teach_poses, unposed
+from temporem.fitting.pose_network.starting import nothing_known, teach_poses
 from temporem.fitting.warm_start import assemble
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.model.batches import FrameBatch
@@ -72,7 +72,7 @@ def knowing(candidates: PoseCandidates) -> Callable[[FrameBatch, HalfDisc], Pose
 def test_poses_inferred_for_sure_are_poses_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The likelihood of frames as they are, at a pose, is that of frames centred and turned by it."""
     posed, rotation, shift = posed_store()
-    model, store = true_model(posed), unposed(posed)
+    model, store = true_model(posed), posed.unposed()
     monkeypatch.setattr(model, "pose_candidates", knowing(candidates_at(rotation, shift, 1e-6)))
     (batch,) = posed.epoch(1000)
     noise = torch.zeros((*batch.mask.shape, 1))
@@ -95,7 +95,7 @@ def test_poses_inferred_for_sure_are_poses_known(monkeypatch: pytest.MonkeyPatch
 
 def test_the_bound_counts_the_divergence_of_poses_and_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
     posed, rotation, shift = posed_store()
-    model, store = true_model(posed), unposed(posed)
+    model, store = true_model(posed), posed.unposed()
     poses = candidates_at(rotation, shift, 0.05)
     monkeypatch.setattr(model, "pose_candidates", knowing(poses))
     (batch,) = store.epoch(1000)
@@ -138,7 +138,7 @@ def test_slices_change_with_the_rotation_as_their_gradient_says(monkeypatch: pyt
 def test_tries_find_the_poses_against_the_right_volume() -> None:
     """What they leave of an image, above its noise, is a tenth of what a random rotation leaves."""
     posed, rotation, shift = posed_store(count=40)
-    model, store = true_model(posed), unposed(posed)
+    model, store = true_model(posed), posed.unposed()
     rows, count = torch.arange(40), store.lattice.count_within(4)
     frames, grid = store.frames(rows), state_grid(model, torch.zeros(1, 1))
     scored = torch.arange(count)
@@ -159,7 +159,7 @@ def test_tries_find_the_poses_against_the_right_volume() -> None:
 
 def test_exploring_tells_the_right_volume_from_none() -> None:
     posed, _, _ = posed_store()
-    model, store = true_model(posed), unposed(posed)
+    model, store = true_model(posed), posed.unposed()
     frames, count = store.frames(torch.arange(COUNT)), store.lattice.count_within(4)
     grid, chosen = state_grid(model, torch.zeros(1, 1)), torch.arange(count)
     found = explore(model, frames, grid, store.lattice, count, chosen, seeded())
@@ -204,7 +204,7 @@ def test_of_its_candidates_each_frame_settles_on_the_right_one(monkeypatch: pyte
     posed, rotation, shift = posed_store()
     model = true_model(posed)
     monkeypatch.setattr(model, "pose_candidates", knowing(candidates_at(rotation, shift, 0.02)))
-    found = settle(model, unposed(posed), torch.zeros(COUNT, 1))
+    found = settle(model, posed.unposed(), torch.zeros(COUNT, 1))
     assert torch.equal(found.rotation, rotation)
     assert torch.equal(found.translation_in_pixels, shift)
     torch.testing.assert_close(found.rotation_sd, torch.full((COUNT, 3), 0.02))
@@ -213,7 +213,7 @@ def test_of_its_candidates_each_frame_settles_on_the_right_one(monkeypatch: pyte
 
 def test_the_heads_learn_poses_that_were_found_before() -> None:
     posed, rotation, shift = posed_store()
-    model, store = true_model(posed), unposed(posed)
+    model, store = true_model(posed), posed.unposed()
     losses: list[str] = []
     teach_poses(model, store, rotation, shift, seeded(), lambda count, note: losses.append(note))
     with torch.no_grad():
@@ -227,7 +227,7 @@ def test_the_heads_learn_poses_that_were_found_before() -> None:
 def test_the_power_of_a_volume_is_found_without_its_poses() -> None:
     """Against the mean power of the molecule's own transform in each shell, as random views see it."""
     posed, _, _ = posed_store(count=200)
-    found = nothing_known(unposed(posed)).signal_power
+    found = nothing_known(posed.unposed()).signal_power
     images = Molecule(BOX).images(STATE.expand(2000), random_rotations(2000, seeded(8)), torch.zeros(2000, 2))
     power = posed.lattice.from_images(images).abs().square().mean(0)
     shells = torch.zeros(9).index_add_(0, posed.lattice.shell, power) / torch.bincount(posed.lattice.shell)

@@ -7,7 +7,8 @@ from blob_movies import Molecule, blob_store, swinging
 from scipy.spatial.transform import Rotation
 
 from temporem.fitting.poses.found import Poses
-from temporem.fitting.poses.rest_frame import at_rest, from_frame, mean_place, superposed
+from temporem.fitting.poses.rest_frame import at_rest
+from temporem.fitting.poses.superposition import from_frame, mean_place, superposed
 from temporem.physics.pose_alignment import align_poses
 from temporem.physics.rotations import angular_distance, random_rotations
 
@@ -76,8 +77,7 @@ def test_poses_that_turn_with_the_state_are_brought_to_rest() -> None:
     rest = from_frame(true, *superposed(mean_place(places, weight), places, weight))
     about = torch.tensor([0.2, -0.3, 0.4])
     given = from_frame(rest, roma.rotvec_to_rotmat((each[:, None] - 0.5) * about), torch.zeros(len(each), 3))
-    unposed = store.posed(torch.eye(3).expand(len(store), 3, 3), torch.zeros(len(store), 2))
-    found = at_rest(unposed, given, torch.Generator().manual_seed(0))
+    found = at_rest(store.unposed(), given, torch.Generator().manual_seed(0))
     assert off_in_degrees(found, rest) < 0.5 * off_in_degrees(given, rest)
 
 

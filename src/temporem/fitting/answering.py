@@ -1,20 +1,24 @@
 """What a run is asked for, written into its folder."""
 
+import dataclasses
+import shutil
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from temporem.files import replacing
 from temporem.model.generators import Generator
 from temporem.model.methods import DynamicalModel
 from temporem.model.priors import OrnsteinUhlenbeck
 from temporem.model.store import save_generator
 from temporem.movies.movie_set import MovieSet
-from temporem.movies.reading import require_poses
+from temporem.movies.reading import read_movies, require_poses
 from temporem.movies.writing import write_poses_star
 from temporem.reconstruction.run import Run
 
-__all__ = ["facts_of", "write_answer", "write_poses"]
+__all__ = ["facts_of", "first_movies", "keep_first_poses", "write_answer", "write_poses"]
 
 
 def write_answer(
@@ -38,6 +42,26 @@ def write_poses(run: Run, movies: MovieSet) -> None:
     require_poses(movies)
     if movies.rotation is not None and movies.translation_in_angstroms is not None:
         write_poses_star(run.poses_path, movies, movies.rotation, movies.translation_in_angstroms)
+
+
+def keep_first_poses(run: Run) -> None:
+    """Put the poses that a fit began with aside, before it replaces them by its own."""
+    kept = _first_poses(run)
+    if not kept.exists():
+        with replacing(kept) as temporary:
+            shutil.copyfile(run.poses_path, temporary)
+
+
+def first_movies(run: Run) -> MovieSet:
+    """The movies at the poses that the fit began with, so that it begins alike when it is taken up again."""
+    reading, _ = run.options()
+    kept = _first_poses(run)
+    poses = kept if kept.exists() else run.poses_path
+    return read_movies(Path(run.configured("input")), dataclasses.replace(reading, poses=poses))
+
+
+def _first_poses(run: Run) -> Path:
+    return run.checkpoints_path / "poses.star"
 
 
 def facts_of(model: DynamicalModel) -> dict[str, Any]:

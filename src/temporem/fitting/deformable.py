@@ -15,6 +15,7 @@ from temporem.fitting.deformation import DeformationOptions, Deformed, fit_defor
 from temporem.fitting.deformation_choice import Choice, choose, left_out, rows_of
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import LinearStates
+from temporem.fitting.options import PoseKind
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
@@ -63,26 +64,30 @@ def deform(
     seed: int,
     record: Callable[[dict[str, Any]], object],
     folder: Path | None = None,
+    poses: PoseKind = "given",
 ) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of the state in their middle.
 
-    Of the states it takes the `components` that move most, and refines them. Every pass is told to `record`.
+    Of the states it takes the `components` that move most, and refines them; and the poses as
+    `DeformationOptions.poses` says. Every pass is told to `record`.
 
-    Movies left out of both judge it against averages along the states; None where there are too few movies.
+    Movies left out of both judge it against averages along the states, at the same poses; None where there
+    are too few movies.
 
     Raises UserError where numbers are lost to overflow.
     """
     z = states.posterior.mean.to(store.device)
     begun = beginning_of(store, states, anchored, consensus, components)
-    options = DeformationOptions()
+    options = DeformationOptions(poses=poses)
     judges = left_out(len(store.movie_rows))
     choice: list[Choice] = []
 
     def judge(found: Deformed) -> None:
         if judges:
-            averages = _averages(store, z, states, consensus, judges, seed)
+            posed = store.posed(found.poses)
+            averages = _averages(posed, z, states, consensus, judges, seed)
             deformable = (found.generator, found.states.mean)
-            choice.append(choose(store, judges, deformable, (averages, z)))
+            choice.append(choose(posed, judges, deformable, (averages, z)))
 
     with progress("Motion and density", passes(options, bool(judges))) as advance:
         found = fit_deformation(

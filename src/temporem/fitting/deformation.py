@@ -1,7 +1,8 @@
 """Fit a canonical density and its motion to all frames: coarse to fine, from the linear method's answer.
 
 At each resolution the field climbs the likelihood by Adam and the density by whitened gradient steps, the
-states held; then the states take a step of the smoother. In the end the density is solved for.
+states held; then the states take a step of the smoother, and the poses with them where they are not certain.
+In the end the density is solved for.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from torch import Tensor
 from temporem.fitting.canonical_density import CanonicalDensity, information_in_shells, solve_density
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.deformation_choice import rows_of
+from temporem.fitting.deformation_poses import refined_with_poses
 from temporem.fitting.deformation_prior import folding, neighbours, strain
 from temporem.fitting.deformation_states import (
     RefinedStates,
@@ -31,6 +33,10 @@ from temporem.fitting.deformation_states import (
     told_of_states,
 )
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.options import PoseKind
+from temporem.fitting.poses.found import Poses
+from temporem.fitting.poses.lost_frames import place_anew
+from temporem.fitting.poses.superposition import from_frame, to_rest
 from temporem.fitting.stability import require_finite
 from temporem.model.batches import MovieBatch
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
@@ -62,6 +68,10 @@ _STATES_IN_PRIOR = 4
 """Of a batch, on which strain and folding are judged."""
 _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
+_POSES_FROM_IN_ANGSTROMS = 14.0
+"""A coarser molecule says too little of its poses."""
+_STAGES_AFTER_REST = 2
+"""Before the end: where the field has no time to follow, the frame of reference stays."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
 _REMEDY = "try another --seed, or --method linear"
@@ -104,6 +114,9 @@ class DeformationOptions:
     """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
     more_solves: int = 2
     """And with the movies that were left out."""
+    poses: PoseKind = "given"
+    """`refine`: refine them with the states, in the frame of reference in which the molecule moves least;
+    `estimate`: and search anew for frames that are lost."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,8 @@ class Deformed:
     states: RefinedStates
     relaxation_time: Float[Tensor, " latent"]
     """In usual frame intervals."""
+    poses: Poses
+    """Of all frames: those of the store, or refined from them."""
 
 
 def passes(options: DeformationOptions, some_left_out: bool) -> int:
@@ -166,6 +181,7 @@ def fit_deformation(
         _new_generator(store, z.shape[-1], options, seed),
         RefinedStates(z, zero),
         torch.full_like(z[0], _FIRST_RELAXATION_TIME),
+        store.poses,
     )
     first, records = 0, list[dict[str, Any]]()
     if folder is not None and has_checkpoint(folder, CHECKPOINT):
@@ -173,6 +189,8 @@ def fit_deformation(
         for line in records:
             record(line)
         volume = _canonical_volume(found.generator)
+        store = store.posed(found.poses)
+        fitted = store.only(kept)
         advance(sum(stage.passes for stage in options.stages[:first]), "")
     total = sum(stage.passes for stage in options.stages)
     for index, stage in enumerate(options.stages):
@@ -195,9 +213,20 @@ def fit_deformation(
             at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
             records.append(terms | at | {"seconds": time.monotonic() - began})
             record(records[-1])
-        told = told_of_states(found.generator, store, found.states.mean, radius)
-        relaxation_time = likeliest_relaxation_time(told, store, found.relaxation_time)
-        found = Deformed(found.generator, smoothed(told, store, relaxation_time), relaxation_time)
+        if options.poses != "given" and stage.resolution_in_angstroms <= _POSES_FROM_IN_ANGSTROMS:
+            settling = index < len(options.stages) - _STAGES_AFTER_REST
+            if options.poses == "estimate" and settling:
+                placed = place_anew(found.generator, store, found.states.mean, _seed(seed, index))
+                states = RefinedStates(placed.z, found.states.covariance)
+                found = Deformed(found.generator, states, found.relaxation_time, placed.poses)
+                store = store.posed(found.poses)
+            found = _with_poses(found, store, radius, settling)
+            store = store.posed(found.poses)
+            fitted = store.only(kept)
+        else:
+            told = told_of_states(found.generator, store, found.states.mean, radius)
+            time_scale = likeliest_relaxation_time(told, store, found.relaxation_time)
+            found = Deformed(found.generator, smoothed(told, store, time_scale), time_scale, found.poses)
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)
@@ -225,6 +254,17 @@ def fit_deformation(
         start = density.start(volume)
         solve_density(store, found.generator, density, start, found.states.mean, options.more_solves, advance)
     return found
+
+
+def _with_poses(found: Deformed, store: FrameStore, radius: int, rests: bool) -> Deformed:
+    """A step of states and poses; then, if it `rests`, the frame of reference in which all moves least."""
+    states, relaxation_time, poses = refined_with_poses(
+        found.generator, store, found.states.mean, radius, found.relaxation_time
+    )
+    if rests:
+        turn, offset = to_rest(found.generator, states.mean)
+        poses = from_frame(poses, turn.cpu(), offset.cpu())
+    return Deformed(found.generator, states, relaxation_time, poses)
 
 
 def _edge(n: int, radius: int) -> int:
@@ -264,6 +304,7 @@ def _save(found: Deformed, folder: Path, stages: int, records: list[dict[str, An
     tensors = {f"generator.{name}": value for name, value in found.generator.state_dict().items()}
     tensors |= {"mean": found.states.mean, "covariance": found.states.covariance}
     tensors["relaxation_time"] = found.relaxation_time
+    tensors |= {"rotation": found.poses.rotation, "translation": found.poses.translation_in_pixels}
     facts = {"generator": found.generator.describe(), "stages": stages, "records": records}
     save_checkpoint(folder, CHECKPOINT, tensors, facts)
 
@@ -277,8 +318,9 @@ def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int, list[dict[s
         device = fresh.states.mean.device
         states = RefinedStates(tensors["mean"].to(device), tensors["covariance"].to(device))
         relaxation = tensors["relaxation_time"].to(device)
+        poses = Poses(tensors["rotation"], tensors["translation"])
         return (
-            Deformed(generator.to(device), states, relaxation),
+            Deformed(generator.to(device), states, relaxation, poses),
             int(facts["stages"]),
             list(facts["records"]),
         )

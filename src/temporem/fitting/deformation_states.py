@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from scipy.optimize import minimize
 from torch import Tensor
 
@@ -20,11 +20,20 @@ from temporem.fitting.frames import FrameStore
 from temporem.model.batches import MovieBatch
 from temporem.model.generators import Generator
 from temporem.model.smoothing import evidence, smooth
+from temporem.physics.lattice import HalfDisc
 
-__all__ = ["RefinedStates", "Told", "likeliest_relaxation_time", "radius_at", "smoothed", "told_of_states"]
+__all__ = [
+    "RefinedStates",
+    "Told",
+    "likeliest_relaxation_time",
+    "radius_at",
+    "smoothed",
+    "told_of_states",
+    "whitened_slices",
+]
 
-_ROWS_AT_ONCE = 64
-_STEP = 0.05
+ROWS_AT_ONCE = 64
+STEP = 0.05
 """Of the finite differences, in prior standard deviations."""
 _SHORTEST_TIME, _LONGEST_TIME = 1 / 3, 100.0
 """In usual frame intervals: beyond, neighbouring frames have a correlation of 0.05 or 0.99, and no time scale
@@ -62,7 +71,7 @@ def told_of_states(
     generator: Generator, store: FrameStore, z: Float[Tensor, "frames latent"], radius: int
 ) -> Told:
     """H and b around the states z, by coefficients with |k| ≤ radius."""
-    rows_of_parts = torch.split(torch.arange(len(store)), _ROWS_AT_ONCE)
+    rows_of_parts = torch.split(torch.arange(len(store)), ROWS_AT_ONCE)
     parts = [_told(generator, store, z, rows, radius) for rows in rows_of_parts]
     return Told(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
@@ -113,6 +122,20 @@ def _by_movies(
         yield rows, batch, (batch.pad(told.matrix[rows]), batch.pad(told.vector[rows]))
 
 
+def whitened_slices(
+    generator: Generator,
+    z: Float[Tensor, "rows latent"],
+    rotation: Float[Tensor, "rows 3 3"],
+    transfer: Float[Tensor, "rows coefficients"],
+    lattice: HalfDisc,
+) -> Complex[Tensor, "rows coefficients"]:
+    """Slices by the coefficients of `transfer`, the leading ones, scaled so that their squared distance from
+    frames scaled alike, halved, is the negative log likelihood."""
+    count = transfer.shape[-1]
+    slices = generator.slices(z, rotation, lattice.frequency[:count])
+    return slices * transfer * lattice.multiplicity[:count].sqrt()
+
+
 def _told(
     generator: Generator,
     store: FrameStore,
@@ -123,17 +146,17 @@ def _told(
     lattice = store.lattice
     count = lattice.count_within(radius)
     frames = store.frames(rows, count)
-    weight = lattice.multiplicity[:count].sqrt()
     here = z[rows.to(z.device)]
 
     def whitened(states: Tensor) -> Tensor:
-        slices = generator.slices(states, frames.rotation, lattice.frequency[:count])
-        return torch.view_as_real(slices * frames.transfer * weight).flatten(1)
+        slices = whitened_slices(generator, states, frames.rotation, frames.transfer, lattice)
+        return torch.view_as_real(slices).flatten(1)
 
     expected = whitened(here)
-    residual = torch.view_as_real(frames.coefficients * weight).flatten(1) - expected
-    steps = torch.eye(z.shape[-1], device=z.device) * _STEP
-    slope = torch.stack([(whitened(here + step) - expected) / _STEP for step in steps], dim=1)
+    seen = frames.coefficients * lattice.multiplicity[:count].sqrt()
+    residual = torch.view_as_real(seen).flatten(1) - expected
+    steps = torch.eye(z.shape[-1], device=z.device) * STEP
+    slope = torch.stack([(whitened(here + step) - expected) / STEP for step in steps], dim=1)
     matrix = slope @ slope.mT
     vector = slope @ residual[..., None] + matrix @ here[..., None]
     return matrix, vector[..., 0]

@@ -6,10 +6,11 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from temporem.files import room_for
+from temporem.fitting.poses.found import Poses
 from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
@@ -68,15 +69,23 @@ class FrameStore:
         part.movie_rows = [np.searchsorted(kept, self.movie_rows[index]) for index in movies]
         return part
 
-    def posed(
-        self, rotation: Float[Tensor, "frames 3 3"], translation_in_pixels: Float[Tensor, "frames 2"]
-    ) -> "FrameStore":
+    @property
+    def poses(self) -> Poses:
+        """Of the rows, on the processor."""
+        return Poses(self._rotation[self._rows], self._shift[self._rows])
+
+    def posed(self, poses: Poses) -> "FrameStore":
         """The same frames at other poses."""
         part = copy(self)
         part._rotation, part._shift = self._rotation.clone(), self._shift.clone()
-        part._rotation[self._rows] = rotation.to(self._rotation)
-        part._shift[self._rows] = translation_in_pixels.to(self._shift)
+        part._rotation[self._rows] = poses.rotation.to(self._rotation)
+        part._shift[self._rows] = poses.translation_in_pixels.to(self._shift)
         return part
+
+    def unposed(self) -> "FrameStore":
+        """The same frames as they are, neither turned nor centred."""
+        count = len(self)
+        return self.posed(Poses(torch.eye(3).expand(count, 3, 3), torch.zeros(count, 2)))
 
     def frames(self, rows: Int[Tensor, " frames"], count: int | None = None) -> FrameBatch:
         """Read frames; of each the leading `count` coefficients, or all."""

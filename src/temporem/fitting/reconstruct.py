@@ -9,7 +9,7 @@ import torch
 
 from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
-from temporem.fitting.answering import facts_of, write_answer, write_poses
+from temporem.fitting.answering import facts_of, first_movies, keep_first_poses, write_answer, write_poses
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.deformable import MOST_COMPONENTS, deform, deformation_facts
 from temporem.fitting.frames import FrameStore
@@ -17,7 +17,13 @@ from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.inferring import infer_poses
-from temporem.fitting.poses.settling import bring_to_rest, settle_poses, without_poses
+from temporem.fitting.poses.settling import (
+    bring_to_rest,
+    changes_with_motion,
+    settle_poses,
+    with_poses,
+    without_poses,
+)
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.fitting.stages import are_begun, posterior_of, stage_seed, stages_of, train_stages
 from temporem.fitting.warm_start import Start, facts_found
@@ -132,7 +138,7 @@ def _settle_poses(
     if fitting.poses == "given" and not fitting.needs_poses:
         return without_poses(movies), {"kind": "given"}
     if begun is not None and "poses" in begun.config:
-        return (movies if fitting.poses == "given" else begun.movies()[0]), begun.config["poses"]
+        return (movies if fitting.poses == "given" else first_movies(begun)), begun.config["poses"]
     return settle_poses(movies, prepared, fitting.poses, stage_seed(fitting.seed, "poses"))
 
 
@@ -235,7 +241,15 @@ def _deform(
     if _asked_for_auto(run):
         components = min(components, MOST_COMPONENTS)
     deformed, choice = deform(
-        store, states, anchored, consensus, components, seed, run.append_metrics, run.checkpoints_path
+        store,
+        states,
+        anchored,
+        consensus,
+        components,
+        seed,
+        run.append_metrics,
+        run.checkpoints_path,
+        poses=fitting.poses,
     )
     sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
     found = deformation_facts(deformed)
@@ -247,6 +261,13 @@ def _deform(
             return
     if found["folds"]:
         console.print("The motion found folds the molecule somewhere, which nothing real does.")
+    if fitting.poses != "given":
+        moved = changes_with_motion(store.poses, deformed.poses, store.pixel_size_in_angstroms)
+        console.print(moved["words"], highlight=False, soft_wrap=True)
+        movies = with_poses(movies, deformed.poses, store.pixel_size_in_angstroms)
+        keep_first_poses(run)
+        write_poses(run, movies)
+        run.update_config(poses=run.config["poses"] | {"with_motion": moved})
     mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
     write_answer(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
 

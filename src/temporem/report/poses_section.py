@@ -15,7 +15,7 @@ def poses_section(poses: Mapping[str, Any]) -> str:
         return ""
     warning = poses.get("warning", "")
     parts = [f"<p><strong>{escape(warning)}</strong></p>"] if warning else []
-    told = (poses["words"], poses.get("tumbling", ""))
+    told = (poses["words"], poses.get("with_motion", {}).get("words", ""), poses.get("tumbling", ""))
     parts += [f"<p>{escape(sentence)}</p>" for sentence in told if sentence]
     if "median_degrees_from_best" in poses:
         rows = [

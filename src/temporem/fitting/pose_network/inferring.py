@@ -12,7 +12,8 @@ from temporem.fitting.consensus import find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.settling import Settled, settle
-from temporem.fitting.pose_network.starting import nothing_known, unposed
+from temporem.fitting.pose_network.starting import nothing_known
+from temporem.fitting.poses.found import Poses
 from temporem.fitting.stages import ImagesOnly, posterior_of, train_stages
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
@@ -40,7 +41,7 @@ def infer_poses(
     chosen = DIMENSIONS if fitting.latent_dim == "auto" else fitting.latent_dim
     fitting = replace(fitting.without_poses(), latent_dim=chosen)
     run.update_config(latent_dim=chosen, held_out={})
-    frames = unposed(store)
+    frames = store.unposed()
     images_only = ImagesOnly(math.sqrt(prepared.window_mean_square), None, None)
     if fitting.poses != "given":
         rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
@@ -50,7 +51,7 @@ def infer_poses(
     model = start.model.eval()
     mean, sd = posterior_of(model, frames, fitting)
     poses = settle(model, frames, mean)
-    consensus = find_consensus(store.posed(poses.rotation, poses.translation_in_pixels))
+    consensus = find_consensus(store.posed(Poses(poses.rotation, poses.translation_in_pixels)))
     run.write_consensus(consensus.volume.cpu() * prepared.image_scale)
     run.write_mask(consensus.mask.cpu())
     translation = poses.translation_in_pixels.numpy() * prepared.pixel_size_in_angstroms

@@ -11,19 +11,13 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.pose_network.exploring import log_mixture
 from temporem.model.methods import DynamicalModel
 
-__all__ = ["nothing_known", "teach_poses", "unposed"]
+__all__ = ["nothing_known", "teach_poses"]
 
 LEAST_POWER = 1e-4
 """Of a shell, relative to the strongest: noise may hide all of it."""
 PASSES = 40
 LEARNING_RATE = 1e-3
 FRAMES_AT_ONCE = 256
-
-
-def unposed(store: FrameStore) -> FrameStore:
-    """The same frames as they are, neither turned nor centred."""
-    count = len(store)
-    return store.posed(torch.eye(3).expand(count, 3, 3), torch.zeros(count, 2))
 
 
 def nothing_known(store: FrameStore) -> Consensus:

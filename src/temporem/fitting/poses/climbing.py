@@ -20,7 +20,7 @@ from temporem.physics.shifts import phase_shift
 from temporem.physics.volume_families import family_grid, family_slices
 from temporem.physics.volumes import PADDING
 
-__all__ = ["Climbed", "SlopedVolume", "climb"]
+__all__ = ["Climbed", "SlopedVolume", "climb", "no_longer_than_longest"]
 
 FRAMES_AT_ONCE = 128
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 0.3, 5.0
@@ -162,6 +162,11 @@ def _damped_step(
     scaled = scale[:, :, None] * matrix * scale[:, None, :]
     scaled = scaled + (damping[:, None] + 1e-4)[..., None] * torch.eye(5).to(matrix)
     step = torch.cholesky_solve((scale * vector)[..., None], torch.linalg.cholesky(scaled))[..., 0] * scale
+    return no_longer_than_longest(step)
+
+
+def no_longer_than_longest(step: Float[Tensor, "frames 5"]) -> Float[Tensor, "frames 5"]:
+    """Steps (ω, t), radians and pixels, shortened to LONGEST_TURN and LONGEST_SHIFT where they are longer."""
     turn, shift = step[:, :3], step[:, 3:]
     too_long = torch.maximum(turn.norm(dim=-1) / LONGEST_TURN, shift.norm(dim=-1) / LONGEST_SHIFT)
     return step / too_long.clamp(min=1)[:, None]

@@ -14,15 +14,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.poses.ab_initio import LEVELS, SHIFT_RADIUS, STEPS, first_volume, radius_within, sphere
+from temporem.fitting.poses.ab_initio import LEVELS, STEPS, first_volume, radius_within, sphere
 from temporem.fitting.poses.climbing import SlopedVolume, climb
 from temporem.fitting.poses.diffusion import Tumbling, learn_tumbling
-from temporem.fitting.poses.found import PosePrior, Poses
+from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.half_volumes import half_volumes
 from temporem.fitting.poses.refining import along_states, box_of, climb_along
-from temporem.fitting.poses.search import Candidates, search_poses, shift_grid
+from temporem.fitting.poses.search import Candidates
+from temporem.fitting.poses.wide_search import GRID, climb_candidates, search_widely, weak_prior
 from temporem.physics.pose_alignment import align_poses
-from temporem.physics.rotation_grids import angular_spacing, rotation_grid
+from temporem.physics.rotation_grids import angular_spacing
 from temporem.physics.rotations import angular_distance
 from temporem.progress import progress
 
@@ -31,14 +32,9 @@ __all__ = ["Estimated", "agreement_of", "estimate_poses"]
 STARTS = 3
 SEARCHED_FRAMES, JUDGING_FRAMES = 1000, 200
 """At most, that a start is made from, and that starts are judged by."""
-GRID, GRID_SHIFT_SPACING = 4608, 2.0
-CANDIDATES, CLIMBED = 24, 6
-"""Of each frame: kept of the search, and climbed from once its neighbours in time have had their say."""
 RESOLUTIONS = (20.0, 15.0, 12.0)
 STATE_RESOLUTIONS = (12.0, 9.0, 7.0)
 CONSENSUS_STEPS = 4
-SHIFT_SPREAD = 3.0
-"""Standard deviation of the shifts along each axis, in pixels of a box of 64: a weak prior."""
 AGREEING_IN_DEGREES = 20.0
 """Starts agree where the median frame's poses do within this angle: a cell of the grid and a half."""
 
@@ -70,23 +66,24 @@ def estimate_poses(store: FrameStore, generator: torch.Generator, tumbles: bool 
     starts = [_start(store, searched, judging, index, generator) for index in range(STARTS)]
     facts = agreement_of([start.judged for start in starts])
     best = max(starts, key=lambda start: float(start.judged.evidence.mean()))
-    rows, scale = torch.arange(len(store)), store.lattice.box_size / 64
+    rows = torch.arange(len(store))
     radius, volume = radius_within(store, LEVELS[-1].radius), best.volume
     poses: Poses | None = None
     for resolution in RESOLUTIONS:
         if poses is None or resolution == RESOLUTIONS[1]:
             # The second search mends what the first, with a poorer volume, got wrong.
-            candidates = _search(store, volume, rows, radius, "Poses of all frames")
+            with progress("Poses of all frames", len(rows)) as advance:
+                candidates = search_widely(store, volume, rows, radius, advance)
             message = torch.zeros_like(candidates.log_likelihood)
             if tumbles:
                 tumbling = learn_tumbling(store, candidates, angular_spacing(GRID))
                 facts |= _of(tumbling)
                 message = tumbling.message
-            poses = _climb_candidates(store, volume, candidates, message, radius)
+            poses = climb_candidates(store, volume, rows, candidates, message, radius, CONSENSUS_STEPS).poses
         box = box_of(store, resolution)
         count = store.lattice.count_within(box // 2 - 1)
         volumes = half_volumes(store, poses, box, sphere(box))
-        turn, prior = store.halves(), _weak_prior(poses, scale)
+        turn, prior = store.halves(), weak_prior(poses, store)
         with progress(f"Poses at {resolution:g} Å", len(store)) as advance:
             for half in (0, 1):
                 of_half = (turn == half).nonzero().squeeze(-1)
@@ -101,9 +98,9 @@ def estimate_poses(store: FrameStore, generator: torch.Generator, tumbles: bool 
     if poses is None:
         raise ValueError("there is a resolution at least")
     for resolution in STATE_RESOLUTIONS:
-        posed = store.posed(poses.rotation, poses.translation_in_pixels)
+        posed = store.posed(poses)
         volumes_at, mask, z = along_states(posed, generator)
-        poses = climb_along(volumes_at, mask, z, store, poses, resolution, _weak_prior(poses, scale)).poses
+        poses = climb_along(volumes_at, mask, z, store, poses, resolution, weak_prior(poses, store)).poses
     return Estimated(poses, facts)
 
 
@@ -131,46 +128,8 @@ def _start(
         volume = first_volume(store, searched, generator, advance)
     name = f"Judging start {index + 1} of {STARTS}"
     radius = radius_within(store, LEVELS[-1].radius)
-    return _Start(volume, _search(store, volume, judging, radius, name))
-
-
-def _search(
-    store: FrameStore, volume: Float[Tensor, "n n n"], rows: Int[Tensor, " frames"], radius: int, name: str
-) -> Candidates:
-    scale = store.lattice.box_size / 64
-    shifts = shift_grid(GRID_SHIFT_SPACING * scale, SHIFT_RADIUS * scale)
-    with progress(name, len(rows)) as advance:
-        return search_poses(store, volume, rows, rotation_grid(GRID), shifts, radius, CANDIDATES, advance)
-
-
-def _climb_candidates(
-    store: FrameStore,
-    volume: Float[Tensor, "n n n"],
-    candidates: Candidates,
-    message: Float[Tensor, "frames candidates"],
-    radius: int,
-) -> Poses:
-    """The best that climbing from every frame's candidates comes to, with what its neighbours say of each."""
-    count = store.lattice.count_within(radius)
-    top = (candidates.log_likelihood + message).topk(min(CLIMBED, message.shape[-1]), dim=-1).indices
-    frames, most = top.shape
-    own = torch.arange(frames)[:, None]
-    hypotheses = Poses(
-        candidates.rotation[own, top].flatten(0, 1),
-        candidates.translation_in_pixels[own, top].flatten(0, 1),
-    )
-    rows = torch.arange(frames).repeat_interleave(most)
-    prior = _weak_prior(hypotheses, store.lattice.box_size / 64)
-    climbed = climb(SlopedVolume(volume), store, rows, hypotheses, count, CONSENSUS_STEPS, prior)
-    best = (climbed.log_density.reshape(frames, most) + message.gather(1, top)).argmax(-1)
-    return climbed.poses[torch.arange(frames) * most + best]
-
-
-def _weak_prior(poses: Poses, scale: float) -> PosePrior:
-    """Any rotation, and shifts around the centre of the image."""
-    centre = Poses(poses.rotation, torch.zeros_like(poses.translation_in_pixels))
-    none = poses.rotation.new_zeros(len(poses))
-    return PosePrior(centre, none, none + 1 / (SHIFT_SPREAD * scale) ** 2)
+    with progress(name, len(judging)) as advance:
+        return _Start(volume, search_widely(store, volume, judging, radius, advance))
 
 
 def _of(tumbling: Tumbling) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def refine_poses(store: FrameStore, given: Poses, generator: torch.Generator) ->
                 poses = poses.with_rows(rows, climbed.poses)
                 advance(len(rows), "")
     for resolution in STATE_RESOLUTIONS:
-        posed = store.posed(poses.rotation, poses.translation_in_pixels)
+        posed = store.posed(poses)
         volumes_at, mask, z = along_states(posed, generator)
         climbed = climb_along(volumes_at, mask, z, store, poses, resolution, spread.around(given))
         spread = _Spread.of(climbed, given)

@@ -16,7 +16,14 @@ from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
 from temporem.progress import console
 
-__all__ = ["bring_to_rest", "changes_told", "settle_poses", "without_poses"]
+__all__ = [
+    "bring_to_rest",
+    "changes_told",
+    "changes_with_motion",
+    "settle_poses",
+    "with_poses",
+    "without_poses",
+]
 
 AT_REST = (
     "What stands still while the rest moves images do not tell either: these poses have the frame of"
@@ -86,14 +93,7 @@ def with_poses(movies: MovieSet, poses: Poses, pixel_size_in_angstroms: float) -
 
 def changes_told(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, Any]:
     """How far the poses moved, in numbers and in words, with a warning where that is too far."""
-    turn, shift = change(given, found)
-    numbers: dict[str, float] = {}
-    for name, values in (
-        ("turn_in_degrees", torch.rad2deg(turn.norm(dim=-1))),
-        ("shift_in_angstroms", shift.norm(dim=-1) * pixel_size_in_angstroms),
-    ):
-        numbers[f"median_{name}"] = float(values.median())
-        numbers[f"percentile_90_{name}"] = float(values.quantile(0.9))
+    numbers = _changes(given, found, pixel_size_in_angstroms)
     words = (
         f"Poses were refined from those given: they turned by {numbers['median_turn_in_degrees']:.1f}° in the"
         f" median (90 % within {numbers['percentile_90_turn_in_degrees']:.1f}°) and moved by"
@@ -106,3 +106,25 @@ def changes_told(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> 
     )
     too_far = not numbers["median_turn_in_degrees"] <= FARTHEST_IN_DEGREES
     return numbers | {"words": words, "warning": warning if too_far else ""}
+
+
+def changes_with_motion(before: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, Any]:
+    """How far the fit of the motion moved the poses it began with, in numbers and in words."""
+    numbers = _changes(before, found, pixel_size_in_angstroms)
+    words = (
+        f"With the motion they were refined further, by {numbers['median_turn_in_degrees']:.1f}° and"
+        f" {numbers['median_shift_in_angstroms']:.1f} Å in the median."
+    )
+    return numbers | {"words": words}
+
+
+def _changes(given: Poses, found: Poses, pixel_size_in_angstroms: float) -> dict[str, float]:
+    turn, shift = change(given, found)
+    numbers: dict[str, float] = {}
+    for name, values in (
+        ("turn_in_degrees", torch.rad2deg(turn.norm(dim=-1))),
+        ("shift_in_angstroms", shift.norm(dim=-1) * pixel_size_in_angstroms),
+    ):
+        numbers[f"median_{name}"] = float(values.median())
+        numbers[f"percentile_90_{name}"] = float(values.quantile(0.9))
+    return numbers
