@@ -23,7 +23,7 @@ IN_THE_PAPER = ["fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9a", "fig9b"
 
 
 def test_every_figure_of_the_paper_is_declared() -> None:
-    assert figure_names() == [*IN_THE_PAPER, "ablations"]
+    assert figure_names() == [*IN_THE_PAPER, "ablations", "seeds"]
     catalogue = read_catalogue()
     for name in figure_names():
         figure = read_figure(name, catalogue)
