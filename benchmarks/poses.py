@@ -68,6 +68,7 @@ def main() -> None:
                 name = f"seed {seed}" + ("" if tumbles else ", frames independent")
                 report(name, estimated.poses, true, state, aligned=True, began=began)
                 if asked.what == "estimate":
+                    began = time.process_time()
                     rest = at_rest(store, estimated.poses, torch.Generator().manual_seed(seed))
                     report(f"{name}, at rest", rest, true, state, aligned=True, began=began)
                 for key in ("words", "tumbling", "warning"):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
+from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 from temporem.movies.images import StackImages, open_stack
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames
@@ -177,3 +178,13 @@ def silent(count: int, note: str) -> None:
 
 def untold(loss: float) -> None:
     """Nobody is told of the likelihood."""
+
+
+def rigid(box: int, latent_dim: int) -> DeformableGenerator:
+    """The molecule in state 0.5, exactly, and a field that moves nothing."""
+    config = DeformableGeneratorConfig(box, latent_dim, PIXEL_SIZE)
+    generator = DeformableGenerator(config, torch.Generator().manual_seed(0))
+    generator.place(Molecule(box).positions(torch.tensor([0.5]))[0], SIGMA)
+    generator.amplitude = torch.ones(len(generator.points))
+    torch.nn.init.zeros_(generator.field.where[-1].weight)  # type: ignore[arg-type]
+    return generator.requires_grad_(False)

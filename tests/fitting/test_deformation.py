@@ -126,10 +126,10 @@ def test_left_out_movies_choose_the_better_generator() -> None:
     nothing = AnchorGenerator(BOX, 1, 1)
     movies = left_out(20)
     assert movies == [5, 15]
-    choice = choose(store, movies, (mean, z), (nothing, z))
+    choice = choose(movies, (store, mean, z), (store, nothing, z))
     assert choice.deformable
     assert choice.gain > 5 * choice.standard_error
-    other = choose(store, movies, (nothing, z), (mean, z))
+    other = choose(movies, (store, nothing, z), (store, mean, z))
     assert not other.deformable
     assert other.gain == pytest.approx(-choice.gain)
     assert "stays" in other.in_words()

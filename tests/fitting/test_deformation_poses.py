@@ -1,26 +1,22 @@
 """Poses refined with the motion: the algebra against a dense solution, and poses that are known."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import roma
 import torch
-from blob_movies import SIGMA, Molecule, blob_store, silent, swinging, write_movies
+from blob_movies import SIGMA, Molecule, blob_store, rigid, silent, swinging, write_movies
 from torch import Tensor
 
 from temporem.fitting import deformation, linear
 from temporem.fitting import reconstruct as reconstructing
 from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
-from temporem.fitting.deformation_poses import (
-    LIKELY_SHIFT,
-    LIKELY_TURN,
-    ToldOfBoth,
-    refined_with_poses,
-    told_of_both,
-)
+from temporem.fitting.deformation_poses import ToldOfBoth, refined_with_poses, told_of_both
 from temporem.fitting.deformation_states import told_of_states
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.options import FittingOptions
+from temporem.fitting.options import FittingOptions, PoseKind
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.reconstruct import reconstruct
@@ -28,6 +24,7 @@ from temporem.model.deformable_generator import DeformableGenerator, DeformableG
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions, read_movies
 from temporem.physics.rotations import angular_distance
+from temporem.physics.shifts import phase_shift
 from temporem.reconstruction.run import Run
 
 BOX, LATENT = 20, 2
@@ -54,16 +51,6 @@ def by_state(poses: Poses, true: Poses, state: Tensor) -> tuple[float, float]:
     return float(degrees), float(shift)
 
 
-def rigid(state: float) -> DeformableGenerator:
-    """The molecule in one state, exactly, and a field that moves nothing."""
-    config = DeformableGeneratorConfig(BOX, LATENT, 6.0)
-    generator = DeformableGenerator(config, torch.Generator().manual_seed(0))
-    generator.place(Molecule(BOX).positions(torch.tensor([state]))[0], SIGMA)
-    generator.amplitude = torch.ones(len(generator.points))
-    torch.nn.init.zeros_(generator.field.where[-1].weight)  # type: ignore[arg-type]
-    return generator.requires_grad_(False)
-
-
 def random_told(frames: int) -> ToldOfBoth:
     generator = torch.Generator().manual_seed(1)
     design = torch.randn(frames, 12, LATENT + 5, generator=generator, dtype=torch.float64)
@@ -74,8 +61,7 @@ def random_told(frames: int) -> ToldOfBoth:
 
 def test_poses_are_integrated_out_as_a_dense_gaussian_is() -> None:
     both = random_told(5)
-    prior = torch.tensor([0.0] * LATENT + [LIKELY_TURN**-2] * 3 + [LIKELY_SHIFT**-2] * 2, dtype=torch.float64)
-    covariance = torch.linalg.inv(both.matrix + torch.diag(prior))
+    covariance = torch.linalg.inv(both.matrix)
     mean = (covariance @ both.vector[..., None])[..., 0]
     z = torch.randn(5, LATENT, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     told = both.of_states(z)
@@ -100,9 +86,33 @@ def test_what_is_said_of_states_alone_is_the_same() -> None:
     torch.testing.assert_close(both.vector[:, :LATENT], vector, atol=1e-3, rtol=1e-3)
 
 
+def test_slopes_are_those_of_the_likelihood() -> None:
+    store = blob_store(torch.full((1, 4), 0.3), BOX, snr=5.0)
+    generator, z, radius = rigid(BOX, LATENT), torch.zeros(4, LATENT), BOX // 2 - 1
+    lattice, count = store.lattice, store.lattice.count_within(radius)
+    frames = store.frames(torch.arange(4), count)
+
+    def likelihood(turn: Tensor, shift: Tensor) -> Tensor:
+        turned = roma.rotvec_to_rotmat(turn) @ frames.rotation
+        slices = generator.slices(z, turned, lattice.frequency[:count])
+        slices = slices * phase_shift(lattice.frequency[:count], shift, BOX) * frames.transfer
+        residual = (frames.coefficients - slices).abs().square()
+        return -0.5 * (residual * lattice.multiplicity[:count]).sum()
+
+    at = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, 2, requires_grad=True)
+    slope = torch.cat(torch.autograd.grad(likelihood(*at), at), dim=-1)
+    found = told_of_both(generator, store, z, radius).vector[:, LATENT:]
+    torch.testing.assert_close(
+        found[:, 3:], slope[:, 3:], rtol=1e-2, atol=1e-2 * float(slope[:, 3:].abs().max())
+    )
+    torch.testing.assert_close(
+        found[:, :3], slope[:, :3], rtol=0.1, atol=0.05 * float(slope[:, :3].abs().max())
+    )
+
+
 def test_poses_off_are_stepped_back_under_the_true_molecule() -> None:
     store = blob_store(torch.full((6, 5), 0.5), BOX, snr=200.0)
-    true, generator = store.poses, rigid(0.5)
+    true, generator = store.poses, rigid(BOX, LATENT)
     given = off(true, degrees=2.5, pixels=0.4)
     z, poses = torch.zeros(30, LATENT), given
     for _ in range(2):
@@ -126,7 +136,8 @@ def fit(
     return fit_deformation(store, z, volume, mask, power, options, 0, folder, silent, lambda _: None)
 
 
-def test_poses_are_refined_with_the_motion_and_else_left() -> None:
+@pytest.mark.parametrize(("kind", "share"), [("refine", 0.95), ("estimate", 0.85)])
+def test_poses_are_refined_with_the_motion_and_else_left(kind: PoseKind, share: float) -> None:
     state = swinging(16, 8)
     store = blob_store(state, BOX, snr=20.0)
     true = store.poses
@@ -134,9 +145,9 @@ def test_poses_are_refined_with_the_motion_and_else_left() -> None:
     kept = fit(store.posed(given), state, DeformationOptions(stages=(Stage(0.0, 1),), solves=0))
     assert torch.equal(kept.poses.rotation, given.rotation)
     assert torch.equal(kept.poses.translation_in_pixels, given.translation_in_pixels)
-    refined = fit(store.posed(given), state, OPTIONS)
+    refined = fit(store.posed(given), state, replace(OPTIONS, poses=kind))
     before, after = by_state(given, true, state), by_state(refined.poses, true, state)
-    assert after[0] < 0.85 * before[0]
+    assert after[0] < share * before[0]
     assert after[1] < 0.5 * before[1]
 
 
@@ -144,13 +155,24 @@ def stop(*arguments: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_stopped_fit_keeps_the_poses_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stopped_in", ["likeliest_relaxation_time", "_with_poses", "solve_density"])
+def test_a_stopped_fit_keeps_the_poses_it_had(
+    stopped_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first stage's end, in the second stage with poses, and after the last."""
     state = swinging(4, 6)
     store = blob_store(state, BOX, snr=4.0)
     store = store.posed(off(store.poses, degrees=4.0, pixels=0.4))
     whole = fit(store, state, OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(deformation, "solve_density", stop)
+        done: list[object] = []
+        before = getattr(deformation, stopped_in)
+
+        def once(*arguments: Any) -> Any:
+            done.append(arguments)
+            return before(*arguments) if stopped_in == "_with_poses" and len(done) < 2 else stop()
+
+        patch.setattr(deformation, stopped_in, once)
         with pytest.raises(KeyboardInterrupt):
             fit(store, state, OPTIONS, tmp_path)
     resumed = fit(store, state, OPTIONS, tmp_path)

@@ -71,8 +71,8 @@ def deform(
     Of the states it takes the `components` that move most, and refines them; and the poses as
     `DeformationOptions.poses` says. Every pass is told to `record`.
 
-    Movies left out of both judge it against averages along the states, at the same poses; None where there
-    are too few movies.
+    Movies left out of both judge it against averages along the states, each at its own poses; None where
+    there are too few movies.
 
     Raises UserError where numbers are lost to overflow.
     """
@@ -84,10 +84,9 @@ def deform(
 
     def judge(found: Deformed) -> None:
         if judges:
-            posed = store.posed(found.poses)
-            averages = _averages(posed, z, states, consensus, judges, seed)
-            deformable = (found.generator, found.states.mean)
-            choice.append(choose(posed, judges, deformable, (averages, z)))
+            averages = _averages(store, z, states, consensus, judges, seed)
+            deformable = (store.posed(found.poses), found.generator, found.states.mean)
+            choice.append(choose(judges, deformable, (store, averages, z)))
 
     with progress("Motion and density", passes(options, bool(judges))) as advance:
         found = fit_deformation(

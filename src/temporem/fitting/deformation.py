@@ -1,7 +1,7 @@
 """Fit a canonical density and its motion to all frames: coarse to fine, from the linear method's answer.
 
 At each resolution the field climbs the likelihood by Adam and the density by whitened gradient steps, the
-states held; then the states take a step of the smoother, and the poses with them where they are not certain.
+states held; then the states take a step of the smoother, and the poses with them where that is asked for.
 In the end the density is solved for.
 """
 
@@ -9,7 +9,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import PoseKind
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.lost_frames import place_anew
+from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.poses.superposition import from_frame, to_rest
 from temporem.fitting.stability import require_finite
 from temporem.model.batches import MovieBatch
@@ -70,8 +71,8 @@ _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
 _POSES_FROM_IN_ANGSTROMS = 14.0
 """A coarser molecule says too little of its poses."""
-_STAGES_AFTER_REST = 2
-"""Before the end: where the field has no time to follow, the frame of reference stays."""
+_LAST_STAGES = 2
+"""In which the frame of reference stays, and no frame is sought, for the field has no time to follow."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
 _REMEDY = "try another --seed, or --method linear"
@@ -115,8 +116,8 @@ class DeformationOptions:
     more_solves: int = 2
     """And with the movies that were left out."""
     poses: PoseKind = "given"
-    """`refine`: refine them with the states, in the frame of reference in which the molecule moves least;
-    `estimate`: and search anew for frames that are lost."""
+    """`refine`: refine them with the states, but for their mean change at each state. `estimate`: refine them
+    in the frame of reference in which the molecule moves least, and search for lost frames."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def fit_deformation(
     support = canonical_support(volume, mask)
     kept = [movie for movie in range(len(store.movie_rows)) if movie not in set(left_out)]
     fitted, rows = store.only(kept), rows_of(store, kept).to(volume.device)
-    information = information_in_shells(fitted)
+    information, given = information_in_shells(fitted), store.poses
     zero = z.new_zeros(*z.shape, z.shape[-1])
     found = Deformed(
         _new_generator(store, z.shape[-1], options, seed),
@@ -213,20 +214,23 @@ def fit_deformation(
             at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
             records.append(terms | at | {"seconds": time.monotonic() - began})
             record(records[-1])
+        still_open = index < len(options.stages) - _LAST_STAGES
         if options.poses != "given" and stage.resolution_in_angstroms <= _POSES_FROM_IN_ANGSTROMS:
-            settling = index < len(options.stages) - _STAGES_AFTER_REST
-            if options.poses == "estimate" and settling:
-                placed = place_anew(found.generator, store, found.states.mean, _seed(seed, index))
-                states = RefinedStates(placed.z, found.states.covariance)
-                found = Deformed(found.generator, states, found.relaxation_time, placed.poses)
-                store = store.posed(found.poses)
-            found = _with_poses(found, store, radius, settling)
+            if options.poses == "estimate" and still_open:
+                found = _with_lost_placed(found, store, radius, _seed(seed, index), advance)
+            found = _with_poses(found, store.posed(found.poses), radius)
+            if options.poses == "refine":
+                poses = with_mean_of(found.poses, given, found.states.mean.cpu())
+                found = replace(found, poses=poses)
+            elif still_open:
+                poses = from_frame(found.poses, *to_rest(found.generator, found.states.mean))
+                found = replace(found, poses=poses)
             store = store.posed(found.poses)
             fitted = store.only(kept)
         else:
             told = told_of_states(found.generator, store, found.states.mean, radius)
             time_scale = likeliest_relaxation_time(told, store, found.relaxation_time)
-            found = Deformed(found.generator, smoothed(told, store, time_scale), time_scale, found.poses)
+            found = replace(found, states=smoothed(told, store, time_scale), relaxation_time=time_scale)
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)
@@ -256,14 +260,19 @@ def fit_deformation(
     return found
 
 
-def _with_poses(found: Deformed, store: FrameStore, radius: int, rests: bool) -> Deformed:
-    """A step of states and poses; then, if it `rests`, the frame of reference in which all moves least."""
+def _with_lost_placed(
+    found: Deformed, store: FrameStore, radius: int, seed: int, advance: Callable[[int, str], None]
+) -> Deformed:
+    placed = place_anew(found.generator, store, found.states.mean, radius, seed)
+    advance(0, f"{placed.lost} frames lost, {placed.found} found again")
+    return replace(found, states=RefinedStates(placed.z, found.states.covariance), poses=placed.poses)
+
+
+def _with_poses(found: Deformed, store: FrameStore, radius: int) -> Deformed:
+    """A step of states and poses together."""
     states, relaxation_time, poses = refined_with_poses(
         found.generator, store, found.states.mean, radius, found.relaxation_time
     )
-    if rests:
-        turn, offset = to_rest(found.generator, states.mean)
-        poses = from_frame(poses, turn.cpu(), offset.cpu())
     return Deformed(found.generator, states, relaxation_time, poses)
 
 

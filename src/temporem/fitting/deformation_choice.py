@@ -24,7 +24,8 @@ _ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Choice:
-    """What movies left out of the density, the motion and the averages say; their states were seen."""
+    """What movies left out of the density, the motion and the averages say; their states were seen, and their
+    poses where those were found or refined."""
 
     gain: float
     """Log likelihood under the moving density above that under the averages, in nats a frame."""
@@ -64,16 +65,15 @@ def rows_of(store: FrameStore, movies: list[int]) -> Int[Tensor, " rows"]:
 
 @torch.no_grad()
 def choose(
-    store: FrameStore,
     movies: list[int],
-    deformable: tuple[Generator, Float[Tensor, "frames latent"]],
-    averages: tuple[Generator, Float[Tensor, "frames components"]],
+    deformable: tuple[FrameStore, Generator, Float[Tensor, "frames latent"]],
+    averages: tuple[FrameStore, Generator, Float[Tensor, "frames components"]],
 ) -> Choice:
-    """Compare two generators, each with its states of all frames, on these movies."""
+    """Compare two generators, each with the frames at its poses and its states of all, on these movies."""
     gains = []
     for movie in movies:
-        rows = torch.as_tensor(store.movie_rows[movie]).long()
-        difference = [_likelihood(store, rows, *side) for side in (deformable, averages)]
+        rows = torch.as_tensor(averages[0].movie_rows[movie]).long()
+        difference = [_likelihood(rows, *side) for side in (deformable, averages)]
         gains.append((difference[0] - difference[1]) / len(rows))
     gain = torch.tensor(gains, dtype=torch.float64)
     error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0
@@ -81,7 +81,7 @@ def choose(
 
 
 def _likelihood(
-    store: FrameStore, rows: Int[Tensor, " rows"], generator: Generator, z: Float[Tensor, "frames latent"]
+    rows: Int[Tensor, " rows"], store: FrameStore, generator: Generator, z: Float[Tensor, "frames latent"]
 ) -> float:
     lattice, total = store.lattice, 0.0
     for part in torch.split(rows, _ROWS_AT_ONCE):

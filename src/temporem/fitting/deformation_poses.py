@@ -30,20 +30,24 @@ from temporem.model.generators import Generator
 
 __all__ = ["ToldOfBoth", "refined_with_poses", "told_of_both"]
 
-TURN = 0.01
-"""Of the finite differences, in radians."""
+_TURN = 0.15
+"""Of the finite differences, in radians over the box in pixels: turns what is at the rim by a tenth of a wave
+at most."""
 LIKELY_TURN, LIKELY_SHIFT = math.radians(3.0), 1.0
-"""Standard deviation along each axis of a step's prior; the shift in pixels."""
+"""Standard deviation along each axis of a step's prior; the shift in pixels of a box of 64."""
 DAMPING = 0.05
-"""Levenberg–Marquardt, relative to the diagonal: for what the expansion leaves out."""
+"""Levenberg–Marquardt, relative to the diagonal of the pose's block: for what the expansion leaves out."""
 
 
 @dataclass(frozen=True)
 class ToldOfBoth:
-    """What frames say of x = (δz, ω, δ), log p(X | x) ≈ −½ xᵀ H x + bᵀ x, in order of rows."""
+    """What frames say of x = (δz, ω, δ), log p(X | x) ≈ −½ xᵀ H x + bᵀ x, in order of rows, with the prior of
+    a step of the pose."""
 
     matrix: Float[Tensor, "frames unknowns unknowns"]
+    """H, with the prior's precision."""
     vector: Float[Tensor, "frames unknowns"]
+    """b."""
 
     def of_states(self, z: Float[Tensor, "frames latent"]) -> Told:
         """What they say of the states where the expansion is around `z` and the pose is integrated out."""
@@ -64,10 +68,7 @@ class ToldOfBoth:
         return torch.cholesky_solve(self.matrix[:, k:, :k], self._factor(k)).mT
 
     def _factor(self, k: int) -> Float[Tensor, "frames 5 5"]:
-        """Cholesky factor of the pose's own block with its prior."""
-        block = self.matrix[:, k:, k:]
-        prior = block.new_tensor([LIKELY_TURN**-2] * 3 + [LIKELY_SHIFT**-2] * 2)
-        factor: Tensor = torch.linalg.cholesky(block + torch.diag_embed(prior))
+        factor: Tensor = torch.linalg.cholesky(self.matrix[:, k:, k:])
         return factor
 
 
@@ -117,17 +118,18 @@ def _told(
 
     expected = whitened(here, rotation)
     residual = frames.coefficients * lattice.multiplicity[:count].sqrt() - expected
+    angle = _TURN / lattice.box_size
     steps = torch.eye(z.shape[-1]).to(z) * STEP
-    turns = roma.rotvec_to_rotmat(torch.eye(3).to(rotation) * TURN)
+    turns = roma.rotvec_to_rotmat(torch.eye(3).to(rotation) * angle)
     columns = [(whitened(here + step, rotation) - expected) / STEP for step in steps]
-    columns += [(whitened(here, turn @ rotation) - expected) / TURN for turn in turns]
+    columns += [(whitened(here, turn @ rotation) - expected) / angle for turn in turns]
     # The frames are centred: a shift multiplies what is expected of them.
-    columns += [
-        expected * k * (-2j * math.pi / lattice.box_size) for k in lattice.frequency[:count].unbind(-1)
-    ]
+    along = expected[..., None] * lattice.frequency[:count] * (-2j * math.pi / lattice.box_size)
+    columns += along.unbind(-1)
     slope = torch.stack([torch.view_as_real(column).flatten(1) for column in columns], dim=1)
     matrix = slope @ slope.mT
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1).clone()
-    diagonal[:, : z.shape[-1]] = 0
     vector = slope @ torch.view_as_real(residual).flatten(1)[..., None]
-    return matrix + DAMPING * torch.diag_embed(diagonal), vector[..., 0]
+    shift = LIKELY_SHIFT * lattice.box_size / 64
+    prior = matrix.new_tensor([0.0] * z.shape[-1] + [LIKELY_TURN**-2] * 3 + [shift**-2] * 2)
+    damped = (prior > 0) * DAMPING * matrix.diagonal(dim1=-2, dim2=-1)
+    return matrix + torch.diag_embed(damped + prior), vector[..., 0]

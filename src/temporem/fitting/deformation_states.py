@@ -23,6 +23,8 @@ from temporem.model.smoothing import evidence, smooth
 from temporem.physics.lattice import HalfDisc
 
 __all__ = [
+    "ROWS_AT_ONCE",
+    "STEP",
     "RefinedStates",
     "Told",
     "likeliest_relaxation_time",

@@ -82,6 +82,13 @@ class FrameStore:
         part._shift[self._rows] = poses.translation_in_pixels.to(self._shift)
         return part
 
+    def on(self, device: torch.device) -> "FrameStore":
+        """The same frames for another device to compute with."""
+        part = copy(self)
+        part.device, part.lattice = device, self.lattice.to(device)
+        part._precision = self._precision.to(device)
+        return part
+
     def unposed(self) -> "FrameStore":
         """The same frames as they are, neither turned nor centred."""
         count = len(self)

@@ -40,6 +40,8 @@ __all__ = ["reconstruct"]
 
 UNSCORED_DIMENSION = 4
 """Latent dimension with auto, where movies are too few to hold some out."""
+WITH_MOTION = "with_motion"
+"""Among a run's facts on its poses: how far the fit of the motion moved them."""
 LARGE_BOX, HANDY_BOX = 160, 128
 """Above the first a person is told that the second would do."""
 
@@ -93,10 +95,13 @@ def reconstruct(
         begun = Run.create(output, asked)
         write_poses(begun, movies)
         begun.update_config(poses=poses)
+        movies = first_movies(begun)
     if begun is not None and poses.get("at_rest") is False:
         movies, poses = bring_to_rest(movies, prepared, poses, stage_seed(fitting.seed, "rest"))
         write_poses(begun, movies)
         begun.update_config(poses=poses)
+        # As a run that is taken up again reads them.
+        movies = first_movies(begun)
     store = FrameStore(movies, prepared, device)
     if fitting.infers_poses:
         run = begun or Run.create(output, asked)
@@ -138,7 +143,8 @@ def _settle_poses(
     if fitting.poses == "given" and not fitting.needs_poses:
         return without_poses(movies), {"kind": "given"}
     if begun is not None and "poses" in begun.config:
-        return (movies if fitting.poses == "given" else first_movies(begun)), begun.config["poses"]
+        facts = {name: x for name, x in begun.config["poses"].items() if name != WITH_MOTION}
+        return (movies if fitting.poses == "given" else first_movies(begun)), facts
     return settle_poses(movies, prepared, fitting.poses, stage_seed(fitting.seed, "poses"))
 
 
@@ -267,7 +273,9 @@ def _deform(
         movies = with_poses(movies, deformed.poses, store.pixel_size_in_angstroms)
         keep_first_poses(run)
         write_poses(run, movies)
-        run.update_config(poses=run.config["poses"] | {"with_motion": moved})
+        image_scale = float(run.configured("image_scale"))
+        run.write_consensus(find_consensus(store.posed(deformed.poses)).volume.cpu() * image_scale)
+        run.update_config(poses=run.config["poses"] | {WITH_MOTION: moved})
     mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
     write_answer(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
 

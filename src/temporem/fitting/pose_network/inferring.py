@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from temporem.fitting.answering import facts_of, write_answer, write_poses
+from temporem.fitting.answering import facts_of, keep_first_poses, write_answer, write_poses
 from temporem.fitting.consensus import find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import FittingOptions
@@ -56,6 +56,8 @@ def infer_poses(
     run.write_mask(consensus.mask.cpu())
     translation = poses.translation_in_pixels.numpy() * prepared.pixel_size_in_angstroms
     found = replace(movies, rotation=poses.rotation.numpy(), translation_in_angstroms=translation)
+    if fitting.poses != "given":
+        keep_first_poses(run)
     write_poses(run, found)
     before = run.config.get("poses", {})
     # A run taken up again after its end has been told of its own poses already.

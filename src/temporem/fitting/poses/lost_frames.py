@@ -23,6 +23,8 @@ __all__ = ["Placed", "badly_foretold", "place_anew"]
 
 SPREADS = 4.0
 """Above the median misfit by so many standard deviations, taken from the median deviation: lost."""
+GAIN = 30.0
+"""Of the misfit, that a frame is moved for: as much as the best of a few million poses gains from noise."""
 VOLUMES = 6
 """States whose volumes a lost frame is compared with."""
 STEPS = 5
@@ -43,7 +45,7 @@ class Placed:
 
 
 @torch.no_grad()
-def misfit(
+def _misfit(
     generator: DeformableGenerator,
     store: FrameStore,
     z: Float[Tensor, "frames latent"],
@@ -64,7 +66,7 @@ def misfit(
 
 
 def badly_foretold(misfits: Float[Tensor, " frames"]) -> Bool[Tensor, " frames"]:
-    """Frames whose misfit is beyond what the others' spread explains."""
+    """Frames whose misfit is beyond what the others' spread explains; most are taken to be well foretold."""
     middle = misfits.median()
     spread = 1.4826 * (misfits - middle).abs().median()
     return misfits > middle + SPREADS * spread
@@ -72,28 +74,34 @@ def badly_foretold(misfits: Float[Tensor, " frames"]) -> Bool[Tensor, " frames"]
 
 @torch.no_grad()
 def place_anew(
-    generator: DeformableGenerator, store: FrameStore, z: Float[Tensor, "frames latent"], seed: int
+    generator: DeformableGenerator,
+    store: FrameStore,
+    z: Float[Tensor, "frames latent"],
+    radius: int,
+    seed: int,
 ) -> Placed:
     """Search all poses, at some states all over, for the frames that are badly foretold at their own; a frame
-    is moved where it is better foretold then."""
-    radius = radius_within(store, RADIUS_OF_CLIMB)
+    is moved where it is better foretold then. By coefficients up to `radius`, that the generator knows, or
+    `RADIUS_OF_CLIMB`; the search is computed on the processor."""
+    radius = radius_within(store, min(radius, RADIUS_OF_CLIMB))
     poses = store.poses
-    before = misfit(generator, store, z, radius, torch.arange(len(store)))
+    before = _misfit(generator, store, z, radius, torch.arange(len(store)))
     bad = badly_foretold(before)
     rows = bad.nonzero().squeeze(-1)
     if not len(rows):
         return Placed(z, poses, len(rows), 0)
     states = _spread_over(z[~bad.to(z.device)], seed)
     best, density, state = poses[rows], torch.full((len(rows),), -torch.inf), torch.zeros_like(rows)
+    bare = store.unposed().on(torch.device("cpu"))
     for index, volume in enumerate(generator.volumes(states).cpu()):
-        climbed = _searched(store.unposed(), volume, rows, radius)
+        climbed = _searched(bare, volume, rows, radius)
         better = (climbed.log_density > density).nonzero().squeeze(-1)
         best = best.with_rows(better, climbed.poses[better])
         density[better], state[better] = climbed.log_density[better], index
     moved = z.clone()
     moved[rows.to(z.device)] = states[state.to(z.device)]
-    after = misfit(generator, store.posed(poses.with_rows(rows, best)), moved, radius, rows)
-    better = (after < before[rows]).nonzero().squeeze(-1)
+    after = _misfit(generator, store.posed(poses.with_rows(rows, best)), moved, radius, rows)
+    better = (after < before[rows] - GAIN).nonzero().squeeze(-1)
     found = rows[better]
     result = z.clone()
     result[found.to(z.device)] = moved[found.to(z.device)]
@@ -103,7 +111,7 @@ def place_anew(
 def _searched(
     bare: FrameStore, volume: Float[Tensor, "n n n"], rows: Int[Tensor, " rows"], radius: int
 ) -> Climbed:
-    coarse = radius_within(bare, LEVELS[-1].radius)
+    coarse = min(radius, LEVELS[-1].radius)
     few, more = (fourier_resize(volume, min(len(volume), 2 * (x + 1))) for x in (coarse, radius))
     candidates = search_widely(bare, few, rows, coarse, lambda count, note: None)
     message = torch.zeros_like(candidates.log_likelihood)
@@ -112,5 +120,6 @@ def _searched(
 
 def _spread_over(z: Float[Tensor, "frames latent"], seed: int) -> Float[Tensor, "states latent"]:
     """Some of the states that frames are in, all over."""
-    clusters = KMeans(min(VOLUMES, len(z)), n_init=1, random_state=seed % 2**32).fit(z.cpu().numpy())
+    distinct = len(torch.unique(z, dim=0))
+    clusters = KMeans(min(VOLUMES, distinct), n_init=1, random_state=seed % 2**32).fit(z.cpu().numpy())
     return torch.from_numpy(clusters.cluster_centers_).to(z)

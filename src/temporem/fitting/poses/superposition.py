@@ -19,15 +19,15 @@ def to_rest(
     generator: DeformableGenerator, z: Float[Tensor, "frames latent"]
 ) -> tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 3"]]:
     """Rotation R and offset c in pixels of each state, p ↦ R p + c, that take it to where it lies nearest to
-    the mean of all: none where there is no density."""
+    the mean of all, on the processor: none where there is no density."""
     weight = generator.amplitude.clamp(min=0)
     if not weight.any():
-        return torch.eye(3).to(z).expand(len(z), 3, 3), z.new_zeros(len(z), 3)
+        return torch.eye(3).expand(len(z), 3, 3), torch.zeros(len(z), 3)
     some = torch.linspace(0, len(z) - 1, min(len(z), STATES_AT_ONCE)).round().long()
     mean = mean_place(generator.positions(z[some.to(z.device)]), weight)
     parts = [superposed(mean, generator.positions(part), weight) for part in torch.split(z, STATES_AT_ONCE)]
     turn, offset = zip(*parts, strict=True)
-    return torch.cat(turn), torch.cat(offset)
+    return torch.cat(turn).cpu(), torch.cat(offset).cpu()
 
 
 def from_frame(poses: Poses, turn: Float[Tensor, "frames 3 3"], offset: Float[Tensor, "frames 3"]) -> Poses:
