@@ -139,7 +139,8 @@ def _seconds(cache: Cache, step: Step) -> float | None:
 
 
 def _beside(evaluation: Evaluation) -> dict[str, Any]:
-    """What an evaluation knows that a comparison does not: references, latents, and poses of its own."""
+    """What an evaluation knows that a comparison does not: references, latents, poses of its own, and how
+    long another program was trained."""
     summary = evaluation.summary
     references = {name: x for name, x in summary["methods"].items() if name != "run"}
     kept = (
@@ -148,5 +149,7 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
         "latent_manifold",
         "phase_randomised_floor",
         "alignment",
+        "epoch",
+        "core_seconds",
     )
     return {"references": references} | {name: summary[name] for name in kept if name in summary}

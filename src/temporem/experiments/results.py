@@ -104,6 +104,9 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     devices = sorted({x for entry in entries for x in entry.get("devices", ())})
     yield f"Seconds of the reconstruction where it was not interrupted, on: {', '.join(devices) or '–'}.\n"
+    trained = dict.fromkeys(_trained(entries))
+    if trained:
+        yield f"Other programs, at the best of the epochs scored: {'; '.join(trained)}.\n"
     missing = {f"{arm}: {why}" for entry in entries for arm, why in entry["missing"].items()}
     if missing:
         yield f"Left out: {'; '.join(sorted(missing))}.\n"
@@ -149,6 +152,15 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[str]:
 def _gained(gain: Mapping[str, Any]) -> str:
     percent = interval(gain["mean_over_frames"]["percent"], "+.2f")
     return f"{percent} %, {gain['fraction_improved']['value']:.1%} of the frames"
+
+
+def _trained(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        for arm, known in entry.get("evaluations", {}).items():
+            if "epoch" in known:
+                seconds = known.get("core_seconds")
+                effort = "" if seconds is None else f", {seconds:.0f} s of a processor"
+                yield f"{arm} on {entry['data']}, seed {entry['seed']}, epoch {known['epoch']}{effort}"
 
 
 def _poses(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
