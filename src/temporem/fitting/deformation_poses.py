@@ -16,12 +16,13 @@ from torch import Tensor
 
 from temporem.fitting.deformation_states import (
     ROWS_AT_ONCE,
-    STEP,
     RefinedStates,
     Told,
+    expanded,
     likeliest_relaxation_time,
+    normal_equations,
+    scaled_slices,
     smoothed,
-    whitened_slices,
 )
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.poses.climbing import no_longer_than_longest
@@ -108,28 +109,21 @@ def _told(
     rows: Int[Tensor, " rows"],
     radius: int,
 ) -> tuple[Float[Tensor, "rows unknowns unknowns"], Float[Tensor, "rows unknowns"]]:
-    lattice = store.lattice
-    count = lattice.count_within(radius)
-    frames = store.frames(rows, count)
-    here, rotation = z[rows.to(z.device)], frames.rotation
-
-    def whitened(states: Tensor, turned: Tensor) -> Tensor:
-        return whitened_slices(generator, states, turned, frames.transfer, lattice)
-
-    expected = whitened(here, rotation)
-    residual = frames.coefficients * lattice.multiplicity[:count].sqrt() - expected
+    expansion = expanded(generator, store, z, rows, radius)
+    frames, expected, lattice = expansion.frames, expansion.expected, store.lattice
     angle = _TURN / lattice.box_size
-    steps = torch.eye(z.shape[-1]).to(z) * STEP
-    turns = roma.rotvec_to_rotmat(torch.eye(3).to(rotation) * angle)
-    columns = [(whitened(here + step, rotation) - expected) / STEP for step in steps]
-    columns += [(whitened(here, turn @ rotation) - expected) / angle for turn in turns]
+    turns = roma.rotvec_to_rotmat(torch.eye(3).to(frames.rotation) * angle)
+    here = z[rows.to(z.device)]
+    of_turn = [
+        (scaled_slices(generator, here, turn @ frames.rotation, frames, lattice) - expected) / angle
+        for turn in turns
+    ]
     # The frames are centred: a shift multiplies what is expected of them.
-    along = expected[..., None] * lattice.frequency[:count] * (-2j * math.pi / lattice.box_size)
-    columns += along.unbind(-1)
-    slope = torch.stack([torch.view_as_real(column).flatten(1) for column in columns], dim=1)
-    matrix = slope @ slope.mT
-    vector = slope @ torch.view_as_real(residual).flatten(1)[..., None]
+    frequency = lattice.frequency[: expected.shape[-1]]
+    of_shift = expected[..., None] * frequency * (-2j * math.pi / lattice.box_size)
+    slopes = (*expansion.slopes, *of_turn, *of_shift.unbind(-1))
+    matrix, vector = normal_equations(slopes, expansion.residual)
     shift = LIKELY_SHIFT * lattice.box_size / 64
     prior = matrix.new_tensor([0.0] * z.shape[-1] + [LIKELY_TURN**-2] * 3 + [shift**-2] * 2)
     damped = (prior > 0) * DAMPING * matrix.diagonal(dim1=-2, dim2=-1)
-    return matrix + torch.diag_embed(damped + prior), vector[..., 0]
+    return matrix + torch.diag_embed(damped + prior), vector

@@ -6,7 +6,7 @@ whitened slice's slope (Gauss–Newton); then a movie's posterior under the Orns
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,25 +17,27 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
-from temporem.model.batches import MovieBatch
+from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.generators import Generator
 from temporem.model.smoothing import evidence, smooth
 from temporem.physics.lattice import HalfDisc
 
 __all__ = [
     "ROWS_AT_ONCE",
-    "STEP",
+    "Expansion",
     "RefinedStates",
     "Told",
+    "expanded",
     "likeliest_relaxation_time",
+    "normal_equations",
     "radius_at",
+    "scaled_slices",
     "smoothed",
     "told_of_states",
-    "whitened_slices",
 ]
 
 ROWS_AT_ONCE = 64
-STEP = 0.05
+_STEP = 0.05
 """Of the finite differences, in prior standard deviations."""
 _SHORTEST_TIME, _LONGEST_TIME = 1 / 3, 100.0
 """In usual frame intervals: beyond, neighbouring frames have a correlation of 0.05 or 0.99, and no time scale
@@ -124,18 +126,59 @@ def _by_movies(
         yield rows, batch, (batch.pad(told.matrix[rows]), batch.pad(told.vector[rows]))
 
 
-def whitened_slices(
+@dataclass(frozen=True)
+class Expansion:
+    """Some frames' slices around their states, scaled so that the squared distance from the frames scaled
+    alike, halved, is the negative log likelihood."""
+
+    frames: FrameBatch
+    expected: Complex[Tensor, "rows coefficients"]
+    residual: Complex[Tensor, "rows coefficients"]
+    """The frames less what is expected of them."""
+    slopes: tuple[Complex[Tensor, "rows coefficients"], ...]
+    """Of what is expected, by each latent."""
+
+
+def expanded(
+    generator: Generator,
+    store: FrameStore,
+    z: Float[Tensor, "frames latent"],
+    rows: Int[Tensor, " rows"],
+    radius: int,
+) -> Expansion:
+    """The expansion of frames `rows` by coefficients with |k| ≤ radius."""
+    count = store.lattice.count_within(radius)
+    frames = store.frames(rows, count)
+    here = z[rows.to(z.device)]
+    expected = scaled_slices(generator, here, frames.rotation, frames, store.lattice)
+    steps = torch.eye(z.shape[-1], device=z.device) * _STEP
+    slopes = tuple(
+        (scaled_slices(generator, here + step, frames.rotation, frames, store.lattice) - expected) / _STEP
+        for step in steps
+    )
+    seen = frames.coefficients * store.lattice.multiplicity[:count].sqrt()
+    return Expansion(frames, expected, seen - expected, slopes)
+
+
+def scaled_slices(
     generator: Generator,
     z: Float[Tensor, "rows latent"],
     rotation: Float[Tensor, "rows 3 3"],
-    transfer: Float[Tensor, "rows coefficients"],
+    frames: FrameBatch,
     lattice: HalfDisc,
 ) -> Complex[Tensor, "rows coefficients"]:
-    """Slices by the coefficients of `transfer`, the leading ones, scaled so that their squared distance from
-    frames scaled alike, halved, is the negative log likelihood."""
-    count = transfer.shape[-1]
+    """What is expected of frames at states and rotations, scaled as in `Expansion`."""
+    count = frames.transfer.shape[-1]
     slices = generator.slices(z, rotation, lattice.frequency[:count])
-    return slices * transfer * lattice.multiplicity[:count].sqrt()
+    return slices * frames.transfer * lattice.multiplicity[:count].sqrt()
+
+
+def normal_equations(
+    slopes: Sequence[Complex[Tensor, "rows coefficients"]], residual: Complex[Tensor, "rows coefficients"]
+) -> tuple[Float[Tensor, "rows unknowns unknowns"], Float[Tensor, "rows unknowns"]]:
+    """JᵀJ and Jᵀr of real unknowns."""
+    slope = torch.stack([torch.view_as_real(x).flatten(1) for x in slopes], dim=1)
+    return slope @ slope.mT, (slope @ torch.view_as_real(residual).flatten(1)[..., None])[..., 0]
 
 
 def _told(
@@ -145,20 +188,6 @@ def _told(
     rows: Int[Tensor, " rows"],
     radius: int,
 ) -> tuple[Float[Tensor, "rows latent latent"], Float[Tensor, "rows latent"]]:
-    lattice = store.lattice
-    count = lattice.count_within(radius)
-    frames = store.frames(rows, count)
-    here = z[rows.to(z.device)]
-
-    def whitened(states: Tensor) -> Tensor:
-        slices = whitened_slices(generator, states, frames.rotation, frames.transfer, lattice)
-        return torch.view_as_real(slices).flatten(1)
-
-    expected = whitened(here)
-    seen = frames.coefficients * lattice.multiplicity[:count].sqrt()
-    residual = torch.view_as_real(seen).flatten(1) - expected
-    steps = torch.eye(z.shape[-1], device=z.device) * STEP
-    slope = torch.stack([(whitened(here + step) - expected) / STEP for step in steps], dim=1)
-    matrix = slope @ slope.mT
-    vector = slope @ residual[..., None] + matrix @ here[..., None]
-    return matrix, vector[..., 0]
+    expansion = expanded(generator, store, z, rows, radius)
+    matrix, vector = normal_equations(expansion.slopes, expansion.residual)
+    return matrix, vector + (matrix @ z[rows.to(z.device)][..., None])[..., 0]
