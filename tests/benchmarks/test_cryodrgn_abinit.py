@@ -1,8 +1,6 @@
 """Poses and volumes of another program, in a frame of reference of its own, are brought to the truth."""
 
-import importlib.util
 import pickle
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,28 +9,17 @@ import numpy as np
 import pytest
 import roma
 import torch
+from benchmark_scripts import load_benchmark
 
 from temporem.evaluation.evaluation_folder import read_evaluation
 from temporem.physics.pose_alignment import Alignment
 from temporem.reconstruction.volume_file import write_volume
 from temporem.simulation.truth import Truth
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        path = BENCHMARKS / "cryodrgn_abinit.py"
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    return load_benchmark("cryodrgn_abinit")
 
 
 def elsewhere(truth: Truth) -> Truth:

@@ -1,4 +1,3 @@
-import importlib.util
 import pickle
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from benchmark_scripts import load_benchmark
 
 from temporem.evaluation.evaluate import evenly
 from temporem.evaluation.evaluation_folder import read_evaluation
@@ -23,13 +23,7 @@ NOISE = {1: 2.0, 2: 0.1, 3: 1.0}
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "cryodrgn_peer.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("cryodrgn_peer")
 
 
 class StandIn:

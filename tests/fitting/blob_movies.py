@@ -186,5 +186,6 @@ def rigid(box: int, latent_dim: int) -> DeformableGenerator:
     generator = DeformableGenerator(config, torch.Generator().manual_seed(0))
     generator.place(Molecule(box).positions(torch.tensor([0.5]))[0], SIGMA)
     generator.amplitude = torch.ones(len(generator.points))
-    torch.nn.init.zeros_(generator.field.where[-1].weight)  # type: ignore[arg-type]
+    for parameter in generator.field.where.parameters():
+        torch.nn.init.zeros_(parameter)
     return generator.requires_grad_(False)

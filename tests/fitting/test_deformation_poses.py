@@ -155,11 +155,11 @@ def stop(*arguments: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stopped_in", ["likeliest_relaxation_time", "_with_poses", "solve_density"])
+@pytest.mark.parametrize("stopped_in", ["likeliest_relaxation_time", "_after_stage", "solve_density"])
 def test_a_stopped_fit_keeps_the_poses_it_had(
     stopped_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the first stage's end, in the second stage with poses, and after the last."""
+    """Before the first stage's end, at that of the third, and after the last."""
     state = swinging(4, 6)
     store = blob_store(state, BOX, snr=4.0)
     store = store.posed(off(store.poses, degrees=4.0, pixels=0.4))
@@ -170,7 +170,7 @@ def test_a_stopped_fit_keeps_the_poses_it_had(
 
         def once(*arguments: Any) -> Any:
             done.append(arguments)
-            return before(*arguments) if stopped_in == "_with_poses" and len(done) < 2 else stop()
+            return before(*arguments) if stopped_in == "_after_stage" and len(done) < 3 else stop()
 
         patch.setattr(deformation, stopped_in, once)
         with pytest.raises(KeyboardInterrupt):

@@ -48,7 +48,8 @@ def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) 
         fraction, mean = gain["fraction_improved"], gain["mean_over_frames"]
         percent, angstroms = mean["percent"], mean["angstroms"]["value"]
         told.append(
-            f"{fraction['value']:.1%} of the frames, {interval(percent, '+.2f')} % ({angstroms:+.2f} Å)"
+            f"seed {entry['seed']}: {fraction['value']:.1%} of the frames,"
+            f" {interval(percent, '+.2f')} % ({angstroms:+.2f} Å)"
         )
         low = percent["low"]
         if claim.measure == "improvement":

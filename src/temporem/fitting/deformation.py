@@ -214,23 +214,9 @@ def fit_deformation(
             at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
             records.append(terms | at | {"seconds": time.monotonic() - began})
             record(records[-1])
-        still_open = index < len(options.stages) - _LAST_STAGES
-        if options.poses != "given" and stage.resolution_in_angstroms <= _POSES_FROM_IN_ANGSTROMS:
-            if options.poses == "estimate" and still_open:
-                found = _with_lost_placed(found, store, radius, _seed(seed, index), advance)
-            found = _with_poses(found, store.posed(found.poses), radius)
-            if options.poses == "refine":
-                poses = with_mean_of(found.poses, given, found.states.mean.cpu())
-                found = replace(found, poses=poses)
-            elif still_open:
-                poses = from_frame(found.poses, *to_rest(found.generator, found.states.mean))
-                found = replace(found, poses=poses)
-            store = store.posed(found.poses)
-            fitted = store.only(kept)
-        else:
-            told = told_of_states(found.generator, store, found.states.mean, radius)
-            time_scale = likeliest_relaxation_time(told, store, found.relaxation_time)
-            found = replace(found, states=smoothed(told, store, time_scale), relaxation_time=time_scale)
+        found = _after_stage(found, store, given, options, index, radius, seed, advance)
+        store = store.posed(found.poses)
+        fitted = store.only(kept)
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)
@@ -260,20 +246,33 @@ def fit_deformation(
     return found
 
 
-def _with_lost_placed(
-    found: Deformed, store: FrameStore, radius: int, seed: int, advance: Callable[[int, str], None]
+def _after_stage(
+    found: Deformed,
+    store: FrameStore,
+    given: Poses,
+    options: DeformationOptions,
+    index: int,
+    radius: int,
+    seed: int,
+    advance: Callable[[int, str], None],
 ) -> Deformed:
-    placed = place_anew(found.generator, store, found.states.mean, radius, seed)
-    advance(0, f"{placed.lost} frames lost, {placed.found} found again")
-    return replace(found, states=RefinedStates(placed.z, found.states.covariance), poses=placed.poses)
-
-
-def _with_poses(found: Deformed, store: FrameStore, radius: int) -> Deformed:
-    """A step of states and poses together."""
-    states, relaxation_time, poses = refined_with_poses(
-        found.generator, store, found.states.mean, radius, found.relaxation_time
-    )
-    return Deformed(found.generator, states, relaxation_time, poses)
+    """A step of the states at the end of that stage, and of the poses where that is asked for."""
+    z, time_scale = found.states.mean, found.relaxation_time
+    if options.poses == "given" or options.stages[index].resolution_in_angstroms > _POSES_FROM_IN_ANGSTROMS:
+        told = told_of_states(found.generator, store, z, radius)
+        time_scale = likeliest_relaxation_time(told, store, time_scale)
+        return replace(found, states=smoothed(told, store, time_scale), relaxation_time=time_scale)
+    at_rest = options.poses == "estimate" and index < len(options.stages) - _LAST_STAGES
+    if at_rest:
+        placed = place_anew(found.generator, store, z, radius, _seed(seed, index))
+        advance(0, f"{placed.lost} frames lost, {placed.found} found again")
+        z, store = placed.z, store.posed(placed.poses)
+    states, time_scale, poses = refined_with_poses(found.generator, store, z, radius, time_scale)
+    if options.poses == "refine":
+        poses = with_mean_of(poses, given, states.mean.cpu())
+    elif at_rest:
+        poses = from_frame(poses, *to_rest(found.generator, states.mean))
+    return Deformed(found.generator, states, time_scale, poses)
 
 
 def _edge(n: int, radius: int) -> int:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from temporem.fitting.deformation_states import misfits
 from temporem.fitting.frames import FrameStore
 from temporem.model.generators import Generator
 
@@ -19,7 +20,6 @@ ONE_IN = 10
 DOUBT = 3.0
 """Standard errors by which averages must win: a tie goes to the density that every frame has a part in, which
 is the less noisy where the likelihood hardly looks."""
-_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,11 @@ def choose(
     gains = []
     for movie in movies:
         rows = torch.as_tensor(averages[0].movie_rows[movie]).long()
-        difference = [_likelihood(rows, *side) for side in (deformable, averages)]
-        gains.append((difference[0] - difference[1]) / len(rows))
+        misfit = [
+            float(misfits(generator, store, z, rows, store.lattice.radius).double().sum())
+            for store, generator, z in (deformable, averages)
+        ]
+        gains.append((misfit[1] - misfit[0]) / (2 * len(rows)))
     gain = torch.tensor(gains, dtype=torch.float64)
     error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0
     return Choice(float(gain.mean()), error)
-
-
-def _likelihood(
-    rows: Int[Tensor, " rows"], store: FrameStore, generator: Generator, z: Float[Tensor, "frames latent"]
-) -> float:
-    lattice, total = store.lattice, 0.0
-    for part in torch.split(rows, _ROWS_AT_ONCE):
-        frames = store.frames(part)
-        slices = generator.slices(z[part.to(z.device)], frames.rotation, lattice.frequency)
-        residual = frames.coefficients - frames.transfer * slices
-        total -= 0.5 * float((residual.abs().square() * lattice.multiplicity).sum())
-    return total

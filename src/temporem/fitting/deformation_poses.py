@@ -15,10 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.deformation_states import (
-    ROWS_AT_ONCE,
     RefinedStates,
     Told,
     expanded,
+    in_parts,
     likeliest_relaxation_time,
     normal_equations,
     scaled_slices,
@@ -78,9 +78,9 @@ def told_of_both(
     generator: Generator, store: FrameStore, z: Float[Tensor, "frames latent"], radius: int
 ) -> ToldOfBoth:
     """H and b around the states z and the poses of `store`, by coefficients with |k| ≤ radius."""
-    rows_of_parts = torch.split(torch.arange(len(store)), ROWS_AT_ONCE)
-    parts = [_told(generator, store, z, rows, radius) for rows in rows_of_parts]
-    return ToldOfBoth(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return ToldOfBoth(
+        *in_parts(torch.arange(len(store)), lambda rows: _told(generator, store, z, rows, radius))
+    )
 
 
 def refined_with_poses(

@@ -6,7 +6,7 @@ whitened slice's slope (Gauss–Newton); then a movie's posterior under the Orns
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,13 @@ from temporem.model.smoothing import evidence, smooth
 from temporem.physics.lattice import HalfDisc
 
 __all__ = [
-    "ROWS_AT_ONCE",
     "Expansion",
     "RefinedStates",
     "Told",
     "expanded",
+    "in_parts",
     "likeliest_relaxation_time",
+    "misfits",
     "normal_equations",
     "radius_at",
     "scaled_slices",
@@ -36,7 +37,7 @@ __all__ = [
     "told_of_states",
 ]
 
-ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 64
 _STEP = 0.05
 """Of the finite differences, in prior standard deviations."""
 _SHORTEST_TIME, _LONGEST_TIME = 1 / 3, 100.0
@@ -75,9 +76,36 @@ def told_of_states(
     generator: Generator, store: FrameStore, z: Float[Tensor, "frames latent"], radius: int
 ) -> Told:
     """H and b around the states z, by coefficients with |k| ≤ radius."""
-    rows_of_parts = torch.split(torch.arange(len(store)), ROWS_AT_ONCE)
-    parts = [_told(generator, store, z, rows, radius) for rows in rows_of_parts]
-    return Told(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return Told(*in_parts(torch.arange(len(store)), lambda rows: _told(generator, store, z, rows, radius)))
+
+
+@torch.no_grad()
+def misfits(
+    generator: Generator,
+    store: FrameStore,
+    z: Float[Tensor, "frames latent"],
+    rows: Int[Tensor, " rows"],
+    radius: int,
+) -> Float[Tensor, " rows"]:
+    """Σ |X − T V̂|² over the coefficients with |k| ≤ radius, of frames `rows`, on the processor: twice the
+    negative log likelihood. Noise alone makes it their number."""
+    lattice, count = store.lattice, store.lattice.count_within(radius)
+
+    def of_rows(some: Tensor) -> tuple[Tensor]:
+        frames = store.frames(some, count)
+        slices = generator.slices(z[some.to(z.device)], frames.rotation, lattice.frequency[:count])
+        residual = (frames.coefficients - frames.transfer * slices).abs().square()
+        return ((residual * lattice.multiplicity[:count]).sum(-1).cpu(),)
+
+    return in_parts(rows, of_rows)[0]
+
+
+def in_parts(
+    rows: Int[Tensor, " rows"], of_rows: Callable[[Tensor], tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
+    """What a function tells of rows, asked for some of them at a time."""
+    parts = [of_rows(some) for some in torch.split(rows, _ROWS_AT_ONCE)]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from temporem.fitting.deformation_states import ROWS_AT_ONCE
+from temporem.fitting.deformation_states import misfits
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.poses.ab_initio import LEVELS, radius_within
 from temporem.fitting.poses.climbing import Climbed
@@ -44,32 +44,11 @@ class Placed:
     """Of these, frames that are better foretold where they are now."""
 
 
-@torch.no_grad()
-def _misfit(
-    generator: DeformableGenerator,
-    store: FrameStore,
-    z: Float[Tensor, "frames latent"],
-    radius: int,
-    rows: Int[Tensor, " rows"],
-) -> Float[Tensor, " rows"]:
-    """Σ |X − T V̂|² over the coefficients up to `radius`, of frames `rows`; noise alone makes it their
-    number."""
-    lattice = store.lattice
-    count = lattice.count_within(radius)
-    parts = []
-    for some in torch.split(rows, ROWS_AT_ONCE):
-        frames = store.frames(some, count)
-        slices = generator.slices(z[some.to(z.device)], frames.rotation, lattice.frequency[:count])
-        residual = (frames.coefficients - frames.transfer * slices).abs().square()
-        parts.append((residual * lattice.multiplicity[:count]).sum(-1).cpu())
-    return torch.cat(parts)
-
-
-def badly_foretold(misfits: Float[Tensor, " frames"]) -> Bool[Tensor, " frames"]:
+def badly_foretold(misfit: Float[Tensor, " frames"]) -> Bool[Tensor, " frames"]:
     """Frames whose misfit is beyond what the others' spread explains; most are taken to be well foretold."""
-    middle = misfits.median()
-    spread = 1.4826 * (misfits - middle).abs().median()
-    return misfits > middle + SPREADS * spread
+    middle = misfit.median()
+    spread = 1.4826 * (misfit - middle).abs().median()
+    return misfit > middle + SPREADS * spread
 
 
 @torch.no_grad()
@@ -85,7 +64,7 @@ def place_anew(
     `RADIUS_OF_CLIMB`; the search is computed on the processor."""
     radius = radius_within(store, min(radius, RADIUS_OF_CLIMB))
     poses = store.poses
-    before = _misfit(generator, store, z, radius, torch.arange(len(store)))
+    before = misfits(generator, store, z, torch.arange(len(store)), radius)
     bad = badly_foretold(before)
     rows = bad.nonzero().squeeze(-1)
     if not len(rows):
@@ -100,7 +79,7 @@ def place_anew(
         density[better], state[better] = climbed.log_density[better], index
     moved = z.clone()
     moved[rows.to(z.device)] = states[state.to(z.device)]
-    after = _misfit(generator, store.posed(poses.with_rows(rows, best)), moved, radius, rows)
+    after = misfits(generator, store.posed(poses.with_rows(rows, best)), moved, rows, radius)
     better = (after < before[rows] - GAIN).nonzero().squeeze(-1)
     found = rows[better]
     result = z.clone()
