@@ -20,7 +20,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         called.append(list(words))
         return 0
 
-    monkeypatch.setattr(running, "in_a_process", call)
+    monkeypatch.setattr(running.Processes, "__call__", lambda _, words, log: call(words, log))
     monkeypatch.setattr(module, "read_catalogue", tiny.catalogue)
     monkeypatch.setattr(module, "read_figure", lambda name, _: tiny.figure())
     return called

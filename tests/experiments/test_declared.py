@@ -109,6 +109,7 @@ def test_the_arms_of_a_comparison_have_one_schedule() -> None:
             "one title",
         ),
         ({"panels": ["song"]}, "panel 'song'"),
+        ({"comparisons": [{"data": "peptide", "arms": ["tempor"], "scale": "huge"}]}, "scale 'huge'"),
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:

@@ -9,6 +9,7 @@ import tiny
 
 from temporem.errors import UserError
 from temporem.experiments.claims import findings
+from temporem.experiments.code import code_digest
 from temporem.experiments.declared import Claim
 from temporem.experiments.figure_folder import write_figure_folder
 from temporem.experiments.peers import Peers
@@ -200,6 +201,8 @@ def test_the_page_of_results_tells_claims_figures_and_what_is_missing(
     drawn(work, structures, tmp_path / "fig3", arms=arms, panels=["fsc", "improvement"])
     page = write_results(tmp_path, tmp_path / "docs").read_text()
     assert "temporem reproduce fig3 --scale small --seeds 0" in page
+    assert f"Code that computed: {code_digest()[:12]}." in page
+    assert "All steps, one after the other:" in page
     assert "not computed" in page
     assert "Left out: other program: no evaluation was brought" in page
     assert page.count("| first | 0 |") == 2

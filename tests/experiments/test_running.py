@@ -1,10 +1,12 @@
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from temporem.errors import UserError
-from temporem.experiments.running import Cache, in_a_process, run_steps
+from temporem.experiments.running import Cache, Processes, run_steps
 from temporem.experiments.steps import Step
 
 
@@ -88,11 +90,63 @@ def test_a_derivation_that_cannot_be_made_is_a_failure_with_its_sentence(tmp_pat
     assert "not a folder of temporem simulate" in failed[shuffled]
 
 
+def test_steps_that_need_no_other_are_done_side_by_side(tmp_path: Path) -> None:
+    met, called, lock = threading.Barrier(2, timeout=30), [], threading.Lock()
+
+    def call(words: Sequence[str], log: Path) -> int:
+        with lock:
+            called.append(words[0])
+        if words[0] == "reconstruct":
+            met.wait()
+        return 0
+
+    steps = list(dict.fromkeys([*chain("one"), *chain("two", "--beta", "2")]))
+    assert run_steps(steps, Cache(tmp_path, call), "test", jobs=2) == {}
+    assert called[:3] == ["simulate", "reconstruct", "reconstruct"]
+    assert called[3:] == ["evaluate"] * 2
+
+
 def test_a_process_leaves_its_words_in_the_log_and_its_code(tmp_path: Path) -> None:
-    assert in_a_process(["--version"], tmp_path / "log.txt") == 0
+    run = Processes()
+    assert run(["--version"], tmp_path / "log.txt") == 0
     assert (tmp_path / "log.txt").read_text().startswith("temporem ")
-    assert in_a_process(["sing"], tmp_path / "log.txt") == 2
+    assert run(["sing"], tmp_path / "log.txt") == 2
     assert "no command 'sing'" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, "2"), ("3", "3")])
+def test_processes_share_the_cores_unless_told_otherwise(
+    given: str | None, threads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(sys, "executable", printing(tmp_path, 'echo "$OMP_NUM_THREADS"'))
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    Processes(4)([], tmp_path / "log.txt")
+    assert (tmp_path / "log.txt").read_text().strip() == threads
+
+
+def test_an_interruption_ends_what_does_not_end_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("temporem.experiments.running.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(sys, "executable", printing(tmp_path, "exec sleep 60"))
+    processes, codes = Processes(2), list[int]()
+    thread = threading.Thread(target=lambda: codes.append(processes([], tmp_path / "log.txt")))
+    thread.start()
+    processes.stop()
+    thread.join(30)
+    assert codes == [-15]
+
+
+def printing(folder: Path, line: str) -> str:
+    """A program that does this line, whatever it is called with."""
+    program = folder / "program"
+    program.write_text(f"#!/bin/sh\n{line}\n")
+    program.chmod(0o755)
+    return str(program)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

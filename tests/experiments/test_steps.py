@@ -55,6 +55,19 @@ def test_any_change_of_an_option_changes_all_that_follows_from_it(structures: St
         assert (step.key == before[step.label + step.kind]) == ("cryodrgn" not in step.label)
 
 
+def test_a_comparison_may_belong_to_one_scale(structures: Structures) -> None:
+    arms = ["tempor", "cryodrgn"]
+    both = [
+        {"data": "peptide", "arms": arms, "title": "always"},
+        {"data": "peptide shuffled", "arms": arms, "title": "large", "scale": "paper"},
+    ]
+    small, large = (plan(structures, scale, comparisons=both) for scale in ("small", "paper"))
+    assert [x.title for x in small.figure.comparisons] == ["always"]
+    assert [x.title for x in large.figure.comparisons] == ["always", "large"]
+    assert {data for data, _ in small.data} == {"peptide"}
+    assert {data for data, _ in large.data} == {"peptide", "peptide shuffled"}
+
+
 def test_commands_name_the_folders_of_their_inputs(structures: Structures, tmp_path: Path) -> None:
     simulate, reconstruct, evaluate = plan(structures).steps[:3]
     assert str(structures.find("1pep")[0]) in simulate.command(tmp_path)

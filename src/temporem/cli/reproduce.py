@@ -1,5 +1,6 @@
 """`temporem reproduce`: the paper's figures, from data sets to pictures."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from temporem.experiments.declared import figure_names
 from temporem.experiments.reproduce import Part, reproduce_figures
 from temporem.experiments.results import write_results
 from temporem.experiments.structures import Structures
+from temporem.model.devices import choose_device
 
 __all__ = ["reproduce"]
 
@@ -23,6 +25,7 @@ def reproduce(
     docs: Path | None = None,
     seeds: tuple[int, ...] = (),
     only: Part = "all",
+    jobs: int | None = None,
 ) -> None:
     """Reproduce a figure of the paper: simulate, reconstruct, evaluate, compare and draw.
 
@@ -40,13 +43,18 @@ def reproduce(
         seeds: Of the data sets and fits, instead of the scale's own.
         only: data makes the data sets, for other programs to run on; pictures computes nothing and draws
             what there is.
+        jobs: Runs at work at once, sharing the cores; by default as many as cores, up to 4, and with a GPU 1.
     """
     known = figure_names()
     names = known if figure == "all" else [] if figure == "results" else [figure]
     if figure not in (*known, "all", "results"):
         raise UserError(f"there is no figure {figure!r}: choose one of {', '.join(known)}, all, results.")
+    if jobs is None:
+        jobs = 1 if choose_device("auto").type == "cuda" else min(4, os.cpu_count() or 1)
+    elif jobs < 1:
+        raise UserError(f"--jobs {jobs} is no number of commands: give 1 or more.")
     try:
-        problems = reproduce_figures(names, scale, output, Structures(structures), peer, seeds, only)
+        problems = reproduce_figures(names, scale, output, Structures(structures), peer, seeds, only, jobs)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; what was computed is kept: repeat the command to go on.") from None
     for name in names:

@@ -98,6 +98,8 @@ class Compared:
     title: str
     at: float | None = None
     """Where on the axis of the panel `trend`."""
+    scale: str | None = None
+    """The only scale it is made at."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,15 @@ def parse_figure(name: str, table: Mapping[str, Any], catalogue: Catalogue) -> F
             tuple(x["arms"]),
             x.get("title", data).format(data=data),
             float(x["at"]) if "at" in x else None,
+            x.get("scale"),
         )
         for x in table["comparisons"]
         for data in _listed(x["data"])
     )
     for x in comparisons:
         _require(x.data, catalogue.data, f"{name}'s data set")
+        if x.scale is not None:
+            _require(x.scale, catalogue.scales, f"{name}'s scale")
         for arm in x.arms:
             _require(arm, catalogue.arms, f"{name}'s arm")
     titles = [x.title for x in comparisons]

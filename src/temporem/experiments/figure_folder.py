@@ -9,6 +9,7 @@ from temporem.evaluation.comparison import compare_runs
 from temporem.evaluation.evaluation_folder import Evaluation, read_evaluation
 from temporem.experiments.alignment import check_aligned
 from temporem.experiments.claims import MASKS
+from temporem.experiments.code import code_digest
 from temporem.experiments.declared import Compared
 from temporem.experiments.peers import Peers
 from temporem.experiments.pictures import Drawn, draw_comparison, draw_trend
@@ -72,8 +73,10 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
         "name": plan.figure.name,
         "title": plan.figure.title,
         "paper": plan.figure.paper.strip(),
+        "code": code_digest(),
         "scale": plan.scale.name,
         "seeds": list(plan.scale.seeds),
+        "seconds": _all_seconds(plan, cache),
         "comparisons": entries,
         "pictures": pictures,
     }
@@ -136,6 +139,14 @@ def _seconds(cache: Cache, step: Step) -> float | None:
     """Of the arm's reconstruction; None where it was interrupted and taken up again."""
     record = cache.record(step.inputs[1])
     return None if record["resumed"] else float(record["seconds"])
+
+
+def _all_seconds(plan: Plan, cache: Cache) -> float | None:
+    """Of all steps, one after the other; None where one is missing, or was interrupted."""
+    if not all(cache.done(x) for x in plan.steps):
+        return None
+    records = [cache.record(x) for x in plan.steps]
+    return None if any(x["resumed"] for x in records) else float(sum(x["seconds"] for x in records))
 
 
 def _beside(evaluation: Evaluation) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from temporem.errors import UserError
 from temporem.experiments.declared import read_catalogue, read_figure
 from temporem.experiments.figure_folder import write_figure_folder
 from temporem.experiments.peers import Peers
-from temporem.experiments.running import Cache, run_steps
+from temporem.experiments.running import Cache, Processes, run_steps
 from temporem.experiments.steps import Kind, Step, plan_figure
 from temporem.experiments.structures import Structures
 from temporem.files import check_folder
@@ -32,10 +32,12 @@ def reproduce_figures(
     peer: Path | None = None,
     seeds: Sequence[int] = (),
     only: Part = "all",
+    jobs: int = 1,
 ) -> list[str]:
     """Compute and draw figures into `output/NAME`, one after the other; returns what went wrong, in words.
 
-    `seeds` stand in for the scale's own; `peer` is the folder of `Peers`; `only` leaves out the rest.
+    `seeds` stand in for the scale's own; `peer` is the folder of `Peers`; `only` leaves out the rest; `jobs`
+    steps are done at once, sharing the cores.
 
     Raises UserError where nothing can be begun: an unknown figure, a structure that cannot be had.
     """
@@ -45,12 +47,13 @@ def reproduce_figures(
     if seeds:
         scale = replace(scale, seeds=tuple(seeds))
     plans = [plan_figure(read_figure(name, catalogue), scale, catalogue, structures) for name in names]
-    cache = Cache(output / "cache")
+    processes = Processes(jobs)
+    cache = Cache(output / "cache", processes)
     failed: dict[Step, str] = {}
     problems: list[str] = []
     for plan in plans:
         steps = [x for x in plan.steps if x.kind in KINDS[only]]
-        failed |= run_steps(steps, cache, plan.figure.name, failed)
+        failed |= run_steps(steps, cache, plan.figure.name, failed, jobs, processes.stop)
         if only != "data":
             try:
                 write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)

@@ -27,7 +27,8 @@ comparison had the same number of updates, counted from what their runs recorded
 are assemblies of the same networks; "paper's way" is an encoder of images, a generator that starts from
 nothing, and the prior N(0, I). "One moving density" has no networks to train: it is what `temporem
 reconstruct` does without options. "Twin": every movie starts in a random state and runs either way, so that
-counting frames tells nothing.
+counting frames tells nothing. Figures share what they have in common (`DIR/cache`). The code that computed is
+named by the hash that the cache is kept by (`temporem.experiments.code.code_digest`).
 """
 
 
@@ -104,6 +105,9 @@ def _section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     devices = sorted({x for entry in entries for x in entry.get("devices", ())})
     yield f"Seconds of the reconstruction where it was not interrupted, on: {', '.join(devices) or '–'}.\n"
+    if figure["seconds"] is not None:
+        yield f"All steps, one after the other: {figure['seconds']:.0f} s.\n"
+    yield f"Code that computed: {figure['code'][:12]}.\n"
     trained = dict.fromkeys(_trained(entries))
     if trained:
         yield f"Other programs, at the best of the epochs scored: {'; '.join(trained)}.\n"

@@ -1,10 +1,12 @@
 """Carry out the steps of a plan, each once: what is in the cache stays, what fails stops no other."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,49 @@ from temporem.files import write_json
 from temporem.progress import progress
 from temporem.simulation.derived import derive
 
-__all__ = ["Cache", "run_steps"]
+__all__ = ["Cache", "Processes", "run_steps"]
 
 DONE, LOG = "step.json", "log.txt"
+GRACE_SECONDS = 30.0
+"""For a process to keep what it has once it was interrupted."""
 
 
-def in_a_process(words: Sequence[str], log: Path) -> int:
-    """Run `temporem` in a process of its own, which may crash without taking others along; its exit code."""
-    command = [sys.executable, "-m", "temporem", *words]
-    with log.open("w", encoding="utf-8") as file:
-        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+class Processes:
+    """Run `temporem` in processes of their own, which may crash without taking others along."""
+
+    def __init__(self, jobs: int = 1) -> None:
+        """Have `jobs` of them share the cores, unless OMP_NUM_THREADS says otherwise."""
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def __call__(self, words: Sequence[str], log: Path) -> int:
+        """Run words of `temporem`, what it prints going to `log`; returns its exit code."""
+        command = [sys.executable, "-m", "temporem", *words]
+        with (
+            log.open("wb") as file,
+            subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, env=self._environment
+            ) as process,
+        ):
+            self._alive.add(process)
+            if self._stopped:
+                process.terminate()
+            try:
+                return process.wait()
+            finally:
+                self._alive.discard(process)
+
+    def stop(self) -> None:
+        """End those that still run, and any begun later; a terminal has told them of Ctrl-C itself."""
+        self._stopped = True
+        until = time.monotonic() + GRACE_SECONDS
+        for process in list(self._alive):
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.terminate()
 
 
 Call = Callable[[Sequence[str], Path], int]
@@ -36,7 +71,7 @@ class Cache:
     def __init__(self, folder: Path, call: Call | None = None) -> None:
         """Keep steps in `folder`; `call` runs words of `temporem` with a log, and returns the exit code."""
         self.folder = folder
-        self._run = in_a_process if call is None else call
+        self._run = call or Processes()
 
     def path(self, step: Step) -> Path:
         """Folder of a step."""
@@ -92,23 +127,51 @@ class Cache:
 
 
 def run_steps(
-    steps: Sequence[Step], cache: Cache, what: str, failed_before: Mapping[Step, str] | None = None
+    steps: Sequence[Step],
+    cache: Cache,
+    what: str,
+    failed_before: Mapping[Step, str] | None = None,
+    jobs: int = 1,
+    stop: Callable[[], None] | None = None,
 ) -> dict[Step, str]:
-    """Carry out what is not in the cache; returns what went wrong, by step.
+    """Carry out what is not in the cache, `jobs` at once; returns what went wrong, by step.
 
     Steps that failed before, and those whose inputs failed, are not tried. `what` names the whole in the
-    progress bar.
+    progress bar; `stop` ends those at work, when interrupted.
     """
     failed = dict(failed_before or {})
     waiting = [step for step in steps if not cache.done(step) and step not in failed]
     if not waiting:
         return failed
-    with progress(what, len(waiting)) as advance:
-        for step in waiting:
-            advance(0, f"{step.kind} {step.label}")
-            cause = next((x for x in step.inputs if x in failed), None)
-            problem = cache.carry_out(step) if cause is None else f"{cause.kind} {cause.label} failed"
-            if problem is not None:
-                failed[step] = problem
-            advance(1, f"{step.kind} {step.label}")
+    at_work: dict[Future[str | None], Step] = {}
+    with progress(what, len(waiting)) as advance, ThreadPoolExecutor(jobs) as pool:
+        try:
+            while waiting or at_work:
+                for step in _ready(waiting, at_work.values()):
+                    cause = next((x for x in step.inputs if x in failed), None)
+                    if cause is not None:
+                        failed[step] = f"{cause.kind} {cause.label} failed"
+                        advance(1, "")
+                    elif len(at_work) < jobs:
+                        at_work[pool.submit(cache.carry_out, step)] = step
+                    else:
+                        continue
+                    waiting.remove(step)
+                advance(0, ", ".join(f"{x.kind} {x.label}" for x in at_work.values()))
+                for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                    step = at_work.pop(future)
+                    problem = future.result()
+                    if problem is not None:
+                        failed[step] = problem
+                    advance(1, "")
+        except KeyboardInterrupt:
+            if stop is not None:
+                stop()
+            raise
     return failed
+
+
+def _ready(waiting: Sequence[Step], at_work: Collection[Step]) -> list[Step]:
+    """Those that wait for no other."""
+    open_steps = {*waiting, *at_work}
+    return [step for step in waiting if open_steps.isdisjoint(step.inputs)]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -57,6 +57,7 @@ class Plan:
     """The steps behind one figure."""
 
     figure: Figure
+    """With the comparisons that are made at this scale."""
     scale: Scale
     data: dict[tuple[str, int], Step]
     """(data set, seed) → the step that makes it."""
@@ -76,6 +77,8 @@ class Plan:
 
 def plan_figure(figure: Figure, scale: Scale, catalogue: Catalogue, structures: Structures) -> Plan:
     """Everything to be computed for a figure; raises UserError where a structure file is missing."""
+    made = tuple(x for x in figure.comparisons if x.scale in (None, scale.name))
+    figure = replace(figure, comparisons=made)
     data: dict[tuple[str, int], Step] = {}
     runs: dict[tuple[str, str, int], Step] = {}
     for seed in scale.seeds:
