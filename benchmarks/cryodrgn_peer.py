@@ -31,7 +31,7 @@ from temporem.evaluation.evaluate import evenly
 from temporem.evaluation.evaluation_folder import RUN, write_evaluation, write_latent_figures
 from temporem.evaluation.posed_frames import posed_frames
 from temporem.evaluation.scoring import Scorer, Scores, by_conformation, evaluate_volumes, scorer_of
-from temporem.files import replacing, write_text
+from temporem.files import replacing, write_json, write_text
 from temporem.movies.pickles import load_arrays
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames
 from temporem.movies.reading import ReadingOptions, read_movies
@@ -174,6 +174,8 @@ def score(environment: Path, simulation: Path, folder: Path, options: argparse.N
         )
     best = min(epochs, key=lambda epoch: moving_resolution(folder / "epochs" / str(epoch)))
     score_epoch(environment, simulation, folder, best, rows, truth, scorer, folder)
+    for name in (PEER, MASKED):
+        write_json(summary_path(folder, name), summary_of(folder, name) | {"epochs_trained": options.epochs})
 
 
 def score_epoch(
@@ -214,7 +216,7 @@ def score_epoch(
 
 
 def done(place: Path, epoch: int) -> bool:
-    return (place / PEER / "evaluation" / "evaluation.json").exists() and summary_of(place)["epoch"] == epoch
+    return summary_path(place, PEER).exists() and summary_of(place)["epoch"] == epoch
 
 
 def check_place(environment: Path, simulation: Path, folder: Path, truth: Truth, scorer: Scorer) -> None:
@@ -267,9 +269,12 @@ def seconds_until(folder: Path, epoch: int) -> dict[str, float]:
     return {"seconds": float(times["clock"].sum()), "core_seconds": float(times["cores"].sum())}
 
 
+def summary_path(place: Path, name: str) -> Path:
+    return place / name / "evaluation" / "evaluation.json"
+
+
 def summary_of(place: Path, name: str = PEER) -> dict[str, Any]:
-    path = place / name / "evaluation" / "evaluation.json"
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    summary: dict[str, Any] = json.loads(summary_path(place, name).read_text(encoding="utf-8"))
     return summary
 
 

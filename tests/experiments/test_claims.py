@@ -17,9 +17,11 @@ def entry(
     at: float | None = None,
     resolution: float = 8.0,
     seed: int = 0,
+    tied: float = 0.0,
 ) -> dict[str, Any]:
     gain = {
         "fraction_improved": estimate(fraction),
+        "fraction_tied": estimate(tied),
         "mean_over_frames": {"percent": estimate(percent), "angstroms": estimate(percent / 10)},
     }
     found = {"resolution_in_angstroms": {"mean_over_frames": estimate(resolution)}}
@@ -48,18 +50,32 @@ def test_an_improvement_must_reach_the_papers_in_both_figures_and_every_seed() -
     found = findings(asked, [entry("one"), entry("other", percent=-9)])
     assert [x.where for x in found] == ["one, whole", "one, moving"]
     assert all(x.holds for x in found)
-    assert "90.0% of the frames, +2.00 [+1.90, +2.10] % (+0.20 Å)" in found[0].ours
+    assert found[0].ours == "seed 0: 90.0% [80.0%, 100.0%] of the frames, +2.00 [+1.90, +2.10] % (+0.20 Å)"
     assert not any(x.holds for x in findings(asked, [entry("one", fraction=0.8)]))
     assert not any(x.holds for x in findings(asked, [entry("one"), entry("one", percent=1.0, seed=1)]))
 
 
 @pytest.mark.parametrize(
-    ("percent", "better", "null"), [(0.5, True, False), (0.05, False, True), (-0.5, False, True)]
+    ("percent", "fraction", "better", "null"),
+    [(0.5, 0.5, True, False), (0.05, 0.5, False, True), (-0.5, 0.4, False, True), (0.05, 0.7, False, False)],
 )
-def test_better_and_null_are_told_by_the_interval(percent: float, better: bool, null: bool) -> None:
-    entries = [entry("one", percent=percent)]
+def test_better_and_null_are_told_by_intervals(
+    percent: float, fraction: float, better: bool, null: bool
+) -> None:
+    """Where most frames improve, by however little, the null shows a gain."""
+    entries = [entry("one", percent=percent, fraction=fraction)]
     assert {x.holds for x in findings(claim("better"), entries)} == {better}
     assert {x.holds for x in findings(claim("null"), entries)} == {null}
+
+
+def test_seeds_have_their_spread_and_frames_that_are_tied_are_told() -> None:
+    several = [entry("one", percent=1.0, tied=0.25), entry("one", percent=3.0, seed=1)]
+    whole, _ = findings(claim("improvement"), several)
+    assert ", 25% tied, +1.00" in whole.ours
+    assert whole.ours.endswith("; over seeds +2.00 % (s.d. 1.41)")
+    unmade = entry("one", seed=2)
+    unmade["comparison"]["improvement"] = {}
+    assert findings(claim("improvement"), [unmade, *several])[0] == whole
 
 
 def test_rising_means_finer_at_every_step() -> None:
@@ -70,7 +86,7 @@ def test_rising_means_finer_at_every_step() -> None:
     ]
     found = findings(claim("rising", "a", "b", "c"), falling)
     assert [x.where for x in found] == ["ours, whole", "ours, moving", "theirs, whole", "theirs, moving"]
-    assert found[0].ours == "9.00 → 8.00 → 7.00 Å"
+    assert found[0].ours == "seed 0: 9.00 → 8.00 → 7.00 Å"
     assert all(x.holds for x in found)
     falling[2] = entry("c", at=5, resolution=9.5)
     assert not any(x.holds for x in findings(claim("rising", "a", "b", "c"), falling))

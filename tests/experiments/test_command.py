@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -50,14 +49,33 @@ def test_data_only_makes_the_movies_of_the_seeds_asked_for(
     assert [x[x.index("--seed") + 1] for x in declared] == ["3", "5"]
 
 
-def test_pictures_only_computes_nothing(
+def test_pictures_only_computes_nothing_and_without_anything_computed_leaves_what_is_there(
     declared: list[list[str]], structures: Structures, tmp_path: Path
 ) -> None:
-    assert module.reproduce_figures(["one"], "small", tmp_path, structures, only="pictures") == []
+    (problem,) = module.reproduce_figures(["one"], "small", tmp_path, structures, only="pictures")
+    assert "figure: nothing of it was computed" in problem
     assert declared == []
-    facts = json.loads((tmp_path / "figure" / "figure.json").read_text())
-    assert facts["comparisons"][0]["missing"].keys() == {"tempor", "cryodrgn"}
-    assert facts["pictures"] == []
+    assert not (tmp_path / "figure").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--peer", "nowhere"), "nowhere is no folder"),
+        (("--seeds", "1", "1"), "a seed twice"),
+        (("--jobs", "0"), "--jobs 0"),
+    ],
+)
+def test_what_is_wrong_ends_in_a_sentence_before_anything_is_computed(
+    words: tuple[str, ...],
+    said: str,
+    declared: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    assert main(["reproduce", "fig3", "-o", str(tmp_path), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert declared == []
 
 
 def test_an_unknown_figure_ends_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -70,3 +88,13 @@ def test_results_before_any_figure_end_in_a_sentence(
 ) -> None:
     assert main(["reproduce", "results", "-o", str(tmp_path)]) == 2
     assert "holds no figure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ['{"name": ', '{"name": "fig3"}'])
+def test_a_figure_that_cannot_be_read_ends_in_a_sentence(
+    content: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "fig3").mkdir()
+    (tmp_path / "fig3" / "figure.json").write_text(content)
+    assert main(["reproduce", "results", "-o", str(tmp_path)]) == 2
+    assert "run temporem reproduce fig3 again" in capsys.readouterr().err

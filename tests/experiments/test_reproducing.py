@@ -1,6 +1,7 @@
 """From a declaration to the page of results, on movies so small that it takes seconds."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -208,6 +209,6 @@ def test_the_page_of_results_tells_claims_figures_and_what_is_missing(
     assert page.count("| first | 0 |") == 2
     for name in ("consensus", "clock", "oracle"):
         assert f"| peptide | 0 | {name} |" in page
-    pictures = [x.split(")")[0] for x in page.split("](")[1:]]
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page)
     assert len(pictures) == 2
     assert all((tmp_path / "docs" / x).exists() for x in pictures)

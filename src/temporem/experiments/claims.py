@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from temporem.experiments.declared import Claim
 
 __all__ = ["MASKS", "Finding", "findings"]
@@ -36,19 +38,23 @@ def findings(claim: Claim, entries: Sequence[Entry]) -> list[Finding]:
         if claim.measure == "latents":
             known = [x for x in same if all(_agreement(x, arm) for arm in (x["arms"][0], x["arms"][-1]))]
             found += [_latents(title, known)] if known else []
-        elif same:
-            found += [_improvement(claim, title, mask, same) for mask in MASKS if mask in _gain(same[0])]
+            continue
+        for mask in MASKS:
+            gained = [x for x in same if mask in _gain(x)]
+            found += [_improvement(claim, title, mask, gained)] if gained else []
     return found
 
 
 def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) -> Finding:
-    told, holds = [], True
+    told, percents, holds = [], [], True
     for entry in entries:
         gain = _gain(entry)[mask]["at_half"]
-        fraction, mean = gain["fraction_improved"], gain["mean_over_frames"]
+        mean, fraction, tied = gain["mean_over_frames"], gain["fraction_improved"], gain["fraction_tied"]
         percent, angstroms = mean["percent"], mean["angstroms"]["value"]
+        percents.append(percent["value"])
+        equal = f", {tied['value']:.0%} tied" if tied["value"] else ""
         told.append(
-            f"seed {entry['seed']}: {fraction['value']:.1%} of the frames,"
+            f"seed {entry['seed']}: {interval(fraction, '.1%')} of the frames{equal},"
             f" {interval(percent, '+.2f')} % ({angstroms:+.2f} Å)"
         )
         low = percent["low"]
@@ -60,7 +66,9 @@ def _improvement(claim: Claim, title: str, mask: str, entries: Sequence[Entry]) 
             holds &= low is not None and low > 0
         else:
             # A null in which time misleads has no gain either.
-            holds &= low is not None and low <= 0
+            holds &= low is not None and low <= 0 and fraction["low"] <= 0.5
+    if len(percents) > 1:
+        told.append(f"over seeds {np.mean(percents):+.2f} % (s.d. {np.std(percents, ddof=1):.2f})")
     return Finding(f"{title}, {mask}", "; ".join(told), holds)
 
 
@@ -76,7 +84,7 @@ def _rising(entries: Sequence[Entry]) -> list[Finding]:
             for seed in dict.fromkeys(x["seed"] for x in entries):
                 some = sorted((x for x in entries if x["seed"] == seed), key=lambda x: float(x["at"]))
                 values = [_resolution(x, x["arms"][place], mask) for x in some]
-                told.append(" → ".join(f"{x:.2f}" for x in values) + " Å")
+                told.append(f"seed {seed}: {' → '.join(f'{x:.2f}' for x in values)} Å")
                 holds &= all(later <= before for before, later in pairwise(values))
             found.append(Finding(f"{entries[0]['arms'][place]}, {mask}", "; ".join(told), holds))
     return found
@@ -89,7 +97,7 @@ def _latents(title: str, entries: Sequence[Entry]) -> Finding:
         ours, baseline = (_agreement(entry, arm) for arm in (entry["arms"][0], entry["arms"][-1]))
         name = "neighbour_r_squared"
         told.append(
-            f"R² {ours[name]:.3f} against {baseline[name]:.3f} without time, "
+            f"seed {entry['seed']}: R² {ours[name]:.3f} against {baseline[name]:.3f} without time, "
             f"rank correlation {ours['spearman']:.3f} against {baseline['spearman']:.3f}"
         )
         holds &= ours[name] > baseline[name]

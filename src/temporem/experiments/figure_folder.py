@@ -76,7 +76,10 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
         "code": code_digest(),
         "scale": plan.scale.name,
         "seeds": list(plan.scale.seeds),
+        "panels": list(plan.figure.panels),
         "seconds": _all_seconds(plan, cache),
+        "structures": sorted({Path(path).name for step in plan.steps for _, path, _ in step.files}),
+        "peers": sorted({arm for x in plan.figure.comparisons for arm in x.arms if arm in plan.external}),
         "comparisons": entries,
         "pictures": pictures,
     }
@@ -161,6 +164,7 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
         "phase_randomised_floor",
         "alignment",
         "epoch",
+        "epochs_trained",
         "core_seconds",
     )
     return {"references": references} | {name: summary[name] for name in kept if name in summary}

@@ -16,6 +16,11 @@ class Peers:
 
     folder: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raise UserError for a folder that is none."""
+        if self.folder is not None and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is no folder: give one with evaluations of the other program.")
+
     def evaluation(self, program: str, data: str, seed: int, key: str) -> Evaluation | None:
         """Evaluation of a data set, in the subfolder `program` of the folder `DATA-sSEED`.
 
@@ -24,8 +29,6 @@ class Peers:
         """
         if self.folder is None:
             return None
-        if not self.folder.is_dir():
-            raise UserError(f"{self.folder} is no folder: give one with evaluations of the other program.")
         for name in (key, readable(f"{data}-s{seed}"), readable(f"{data}-s{seed}").replace("-", "_")):
             if (self.folder / name / program).is_dir():
                 return read_evaluation(self.folder / name / program)

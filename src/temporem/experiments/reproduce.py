@@ -39,9 +39,13 @@ def reproduce_figures(
     `seeds` stand in for the scale's own; `peer` is the folder of `Peers`; `only` leaves out the rest; `jobs`
     steps are done at once, sharing the cores.
 
-    Raises UserError where nothing can be begun: an unknown figure, a structure that cannot be had.
+    Raises UserError where nothing can be begun: an unknown figure, a structure or a folder that is not there,
+    a seed given twice.
     """
     check_folder(output)
+    peers = Peers(peer)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {' '.join(map(str, seeds))} names a seed twice: give each once.")
     catalogue = read_catalogue()
     scale = catalogue.scales[scale_name]
     if seeds:
@@ -54,9 +58,12 @@ def reproduce_figures(
     for plan in plans:
         steps = [x for x in plan.steps if x.kind in KINDS[only]]
         failed |= run_steps(steps, cache, plan.figure.name, failed, jobs, processes.stop)
-        if only != "data":
-            try:
-                write_figure_folder(plan, cache, Peers(peer), output / plan.figure.name)
-            except UserError as error:
-                problems.append(f"{plan.figure.name}: {error}")
+        if only == "data":
+            continue
+        try:
+            if not any(cache.done(x) for x in plan.runs.values()):
+                raise UserError("nothing of it was computed by this code, and it stays as it was.")
+            write_figure_folder(plan, cache, peers, output / plan.figure.name)
+        except UserError as error:
+            problems.append(f"{plan.figure.name}: {error}")
     return [*problems, *(f"{step.kind} {step.label}: {problem}" for step, problem in failed.items())]
