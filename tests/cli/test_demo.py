@@ -35,6 +35,9 @@ def test_a_demo_of_another_seed_or_a_folder_of_something_else_is_left_alone(
     (tmp_path / "demo.json").write_text('{"seed": 1}')
     assert main(["demo", "-o", str(tmp_path)]) == 2
     assert "another --seed" in capsys.readouterr().err
+    assert main(["demo", "-o", str(tmp_path / "new"), "--seed", "-1"]) == 2
+    assert "--seed is -1" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_demo_that_was_stopped_goes_on(

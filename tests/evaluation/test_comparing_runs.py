@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from scored_runs import EDGE, scored
 
 from temporem.errors import UserError
 from temporem.evaluation.comparable import read_evaluations
-from temporem.evaluation.compared_runs import compared_with, tell_runs
+from temporem.evaluation.compared_runs import compared_with, sentences_of, tell_runs
 from temporem.evaluation.comparison import ComparisonOptions, compare_runs, improvement_in_percent
 from temporem.evaluation.evaluation_folder import Evaluation
 from temporem.reconstruction.run import Run
@@ -120,6 +121,32 @@ def test_what_cannot_be_compared_is_refused(other, sentence: str) -> None:
         compare_runs({"a": scored([10, 11], [0, 1]), "b": other})
 
 
+def of_movies(snr: float, variance: float) -> Evaluation:
+    one = scored([10, 11], [0, 1])
+    return replace(one, summary=one.summary | {"noise": {"snr": snr, "variance": variance}})
+
+
+@pytest.mark.parametrize(("snr", "variance"), [(10.0, 0.003), (1.0, 0.0302)])
+def test_other_movies_of_one_truth_are_refused(snr: float, variance: float) -> None:
+    """Another SNR; and another seed, whose poses make images of another variance."""
+    evaluations = {"old": scored([10, 11], [0, 1]), "a": of_movies(1.0, 0.03), "b": of_movies(snr, variance)}
+    told = (
+        "a was scored on movies of SNR 1 (noise of variance 0.03), and b on movies of"
+        f" SNR {snr:g} (noise of variance {variance:g}): compare runs of the same movies."
+    )
+    with pytest.raises(UserError, match=re.escape(told)):
+        compare_runs(evaluations)
+
+
+def test_the_same_movies_are_compared_though_rounded_otherwise_or_scored_before_noise_was_noted() -> None:
+    evaluations = {
+        "old": scored([10, 11], [0, 1]),
+        "here": of_movies(1.0, 0.03),
+        "there": of_movies(1.0, 0.03 * (1 + 1e-7)),
+    }
+    assert list(compare_runs(evaluations).summary["runs"]) == ["old", "here", "there"]
+
+
 def in_run(path: Path, evaluation: Evaluation) -> Evaluation:
     Run.create(path, {})
     return replace(evaluation, path=path / "evaluation")
@@ -133,13 +160,24 @@ def test_each_run_is_told_how_it_did(tmp_path: Path) -> None:
     summary = compare_runs({"ours": ours, "same": elsewhere, "other": other}).summary
     assert [run.path.name for run in tell_runs(summary)] == ["ours", "other"]
     # 192 / 12 − 192 / 15 and 192 / 16 − 192 / 20.
-    by = "2.80 Å {} in the mean of 4 frames (FSC 0.5; 95 % interval 2.40 to 3.20 Å), PSNR 1.50 dB {}."
+    by = (
+        "2.80 Å {} in the mean of 4 frames (FSC 0.5; 95 % interval 2.40 to 3.20 Å), {} of them finer,"
+        " PSNR 1.50 dB {}."
+    )
     assert compared_with(Run(tmp_path / "ours")) == [
-        "Better than other where the molecule moves: " + by.format("finer", "higher")
+        "Better than other where the molecule moves: " + by.format("finer", 4, "higher")
     ]
     worse, equal = compared_with(Run(tmp_path / "other"))
-    assert worse == "Worse than ours where the molecule moves: " + by.format("coarser", "lower")
+    assert worse == "Worse than ours where the molecule moves: " + by.format("coarser", 0, "lower")
     assert equal.startswith("Not beyond doubt better or worse than same")
+
+
+def test_frames_that_are_equal_are_told_beside_those_that_are_finer() -> None:
+    ours, other = scored([16, 20, 24, 99, 99], [0, 0, 1, 1, 2]), scored([12, 20, 25, 99, 99], [0, 0, 1, 1, 2])
+    (sentence,) = sentences_of(compare_runs({"ours": ours, "other": other}).summary)["ours"]
+    assert ", 1 of them finer and 3 equal (2 at Nyquist in both), " in sentence
+    (turned,) = sentences_of(compare_runs({"ours": other, "other": ours}).summary)["other"]
+    assert ", 1 of them finer and 3 equal (2 at Nyquist in both), " in turned
 
 
 def test_one_run_or_an_unknown_baseline_is_refused() -> None:
@@ -148,6 +186,13 @@ def test_one_run_or_an_unknown_baseline_is_refused() -> None:
         compare_runs({"a": one})
     with pytest.raises(UserError, match="no run 'c' among those given: a, b"):
         compare_runs({"a": one, "b": one}, ComparisonOptions(against="c"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    one = scored([10, 11], [0, 1])
+    with pytest.raises(UserError, match=f"--seed is {seed}, but must be from 0"):
+        compare_runs({"a": one, "b": one}, ComparisonOptions(seed=seed))
 
 
 def test_a_folder_without_an_evaluation_and_one_given_twice_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from temporem.errors import UserError
+from temporem.evaluation.comparison import compare_runs
 from temporem.evaluation.evaluate import EvaluationOptions, evaluate
+from temporem.evaluation.evaluation_folder import read_evaluation
 from temporem.evaluation.pooled import ImagesOfOneState, rows_along_the_path
 from temporem.model.generators import Generator
 from temporem.movies.preprocessing import PreprocessingOptions
@@ -167,6 +169,30 @@ def test_a_wrong_pixel_size_is_refused(movies: Path, tmp_path: Path) -> None:
 def test_no_frames_cannot_be_scored(run: Run, movies: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 1"):
         evaluate(run, Truth.load(movies), tmp_path, EvaluationOptions(frames=0))
+
+
+def test_a_negative_seed_is_refused(run: Run, movies: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--seed is -1"):
+        evaluate(run, Truth.load(movies), tmp_path, EvaluationOptions(seed=-1))
+
+
+def test_runs_are_compared_if_their_movies_are_the_same_aligned_or_not(
+    run: Run, movies: Path, tmp_path: Path
+) -> None:
+    truth, few = Truth.load(movies), EvaluationOptions(frames=5, references=False)
+    noisier = replace(truth, snr=truth.snr / 10, noise_variance=10 * truth.noise_variance)
+    for name, known, options in (
+        ("plain", truth, few),
+        ("aligned", truth, replace(few, align=True)),
+        ("noisier", noisier, few),
+    ):
+        evaluate(run, known, tmp_path / name, options)
+    plain, aligned, other = (read_evaluation(tmp_path / x) for x in ("plain", "aligned", "noisier"))
+    assert compare_runs({"plain": plain, "aligned": aligned}).summary["frames"] == 5
+    with pytest.raises(
+        UserError, match=r"plain was scored on movies of SNR 2 .* noisier on movies of SNR 0\.2 "
+    ):
+        compare_runs({"plain": plain, "noisier": other})
 
 
 def test_images_of_one_state_are_the_data_sets_where_it_shows_that_state(movies: Path) -> None:

@@ -60,7 +60,11 @@ def test_compare_leaves_a_page_with_tables_and_figures(
     out = tmp_path / "out"
     runs = [str(folders[0]), str(folders[1])]
     assert main(["compare", *runs, "-o", str(out), "--draws", "50"]) == 0
-    assert str(out / "comparison.html") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(out / "comparison.html") in printed
+    assert "ours: Better than theirs where the molecule moves: " in printed
+    assert "in the mean of 10 frames" in printed
+    assert ", 10 of them finer, PSNR" in printed
     summary = json.loads((out / "comparison.json").read_text())
     assert list(summary["runs"]) == ["ours", "theirs"]
     assert summary["against"] == "theirs"
@@ -94,6 +98,16 @@ def test_compare_refreshes_the_reports_of_runs_and_says_which_is_a_null(
     page = (out / "comparison.html").read_text()
     assert "shuffled: This run is a null" in page
     assert "run: This run is a null" not in page
+
+
+def test_a_negative_seed_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    for command in (["compare", *runs], ["halves", runs[0]]):
+        assert main([*command, "--seed", "-1"]) == 2
+        assert "--seed is -1, but must be from 0 to 2³² − 1" in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_commands_look_at_their_output_before_they_work(

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from temporem.report.comparison_figures import comparison_figures
+from temporem.report.comparison_figures import comparison_figures, improvement_figure
 from temporem.report.manifold_figures import manifold_figure
 from temporem.report.manifold_section import manifold_told
 
@@ -58,6 +58,27 @@ def test_histograms_hold_every_frame_that_differs() -> None:
     better, equal, worse = (100 * x.mean() for x in (gain > 0, gain == 0, gain < 0))
     assert axis.texts[0].get_text() == f"{better:.0f}% better\n{equal:.0f}% equal\n{worse:.0f}% worse"
     assert len(figures["fsc"].axes[0].lines) == 3
+
+
+def test_a_small_improvement_is_drawn_as_wide_as_a_large_one() -> None:
+    gain = RANDOM.normal(size=60)
+    gains = {"small": gain, "large": 12 * gain, "theirs": np.nan}
+    frames = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "run": run,
+                    "whole_resolution_in_angstroms": 8.0,
+                    "whole_improvement_in_percent": values,
+                },
+                index=range(60),
+            )
+            for run, values in gains.items()
+        ]
+    )
+    small, large = improvement_figure(frames, "theirs").axes
+    assert [x.get_height() for x in small.patches] == [x.get_height() for x in large.patches]
+    np.testing.assert_allclose(large.get_xlim(), 12 * np.array(small.get_xlim()))
 
 
 def test_what_was_not_asked_is_not_told() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from temporem.evaluation.comparable import read_evaluations
-from temporem.evaluation.compared_runs import tell_runs
+from temporem.evaluation.compared_runs import sentences_of, tell_runs
 from temporem.evaluation.comparison import ComparisonOptions, compare_runs
 from temporem.evaluation.null import THIS_NULL, is_null, judge_against_null, pairs_with_null
 from temporem.files import check_folder
@@ -33,6 +33,7 @@ def compare(
         comparison: Against which run, and how sure.
         output: Folder to write into.
     """
+    comparison.check()
     check_folder(output)
     opened = [Run(path) for path in runs if (path / CONFIG).is_file()]
     told = [f"{run.path.name}: {THIS_NULL}" for run in opened if is_null(run.config)]
@@ -46,6 +47,9 @@ def compare(
         page = write_sentences(told, output)
     else:
         found = compare_runs(read_evaluations(runs), comparison)
+        sentences = sentences_of(found.summary)
+        for name in found.summary["improvement"]:
+            print(f"{name}: {sentences[name][0]}")
         page = write_comparison_of_runs(found, output, told)
         changed += tell_runs(found.summary)
     for run in {run.path.resolve(): run for run in changed}.values():

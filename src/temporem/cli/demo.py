@@ -24,6 +24,7 @@ from temporem.report.comparison import write_comparison
 from temporem.report.evaluation_figures import write_evaluation_figures
 from temporem.report.report import write_report
 from temporem.report.run_facts import most_telling_movie
+from temporem.seeds import check_seed
 from temporem.simulation.recipes import RECIPES
 from temporem.simulation.simulate import simulate
 from temporem.simulation.truth import Truth
@@ -46,6 +47,7 @@ def demo(output: Annotated[Path, arg(aliases=["-o"])] = Path("demo"), seed: int 
         seed: Of the simulation and of the fit.
     """
     begun = time.monotonic()
+    check_seed(seed)
     _take(output, seed)
     try:
         page = _go(output, seed)

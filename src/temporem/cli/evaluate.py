@@ -34,8 +34,8 @@ def evaluate(
     folder = run / "evaluation" if output is None else output
     check_folder(folder)
     opened, of_run = Run.open(run), folder.resolve() == (run / "evaluation").resolve()
+    compare(opened, Truth.load(truth), folder, comparison)
     if of_run:
         forget_comparison(opened)
-    compare(opened, Truth.load(truth), folder, comparison)
     write_evaluation_figures(folder)
     print(f"The evaluation is in {folder}" + (f"; look at {write_report(opened)}" if of_run else ""))

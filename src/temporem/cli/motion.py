@@ -10,6 +10,7 @@ from temporem.files import check_folder
 from temporem.reconstruction.export import choose_rows
 from temporem.reconstruction.motion import write_motion
 from temporem.reconstruction.run import Run
+from temporem.seeds import check_seed
 
 __all__ = ["motion"]
 
@@ -38,6 +39,7 @@ def motion(
     check_folder(output)
     if parts is not None and parts < 1:
         raise UserError(f"--parts is {parts}: give 1 or more.")
+    check_seed(seed)
     opened = Run.open(run)
     if (output / "motion.npz").exists():
         raise UserError(f"{output} already holds a motion: choose another folder.")

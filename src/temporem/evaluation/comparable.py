@@ -1,5 +1,6 @@
 """Evaluations made comparable: named, checked to be of one truth, and cut to their common frames."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ FloatArray = npt.NDArray[np.floating]
 SAME_MASKS, MOVED_MASKS = 1e-3, 0.03
 """Relative differences in the size of masks of one truth: as it is, and turned and moved to meet a run, where
 the voxels fall anew."""
+SAME_NOISE = 1e-5
+"""Relative difference in the noise of the same movies, made on machines that round differently. It goes with
+the variance of the clean images, which another seed, pose or CTF changes by more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +76,11 @@ def arms_of(
 ) -> tuple[dict[str, Arm], MovieBootstrap]:
     """Cut evaluations to the frames that all of them have, and draw movies among these.
 
-    Raises UserError for another truth, and where no frame is common to all.
+    Raises UserError for another truth or other movies, and where no frame is common to all.
     """
     images = common_images(evaluations)
     check_same_truth(evaluations, images)
+    check_same_movies(evaluations)
     movie = next(iter(evaluations.values())).frames.loc[images, "movie"].to_numpy(str)
     bootstrap = MovieBootstrap.of(movie, draws, seed)
     return {name: arm_of(x, images, bootstrap) for name, x in evaluations.items()}, bootstrap
@@ -113,6 +118,26 @@ def check_same_truth(evaluations: Mapping[str, Evaluation], images: npt.NDArray[
             raise UserError(
                 f"{name} and {first_name} were scored on different truths: compare runs of the same movies."
             )
+
+
+def check_same_movies(evaluations: Mapping[str, Evaluation]) -> None:
+    """Raise UserError unless the noise of the movies agrees, among evaluations that know it.
+
+    Those of an older version do not know it, nor do those with a truth that is not a simulation's.
+    """
+    known = {name: x.summary["noise"] for name, x in evaluations.items() if x.summary.get("noise")}
+    for name, noise in known.items():
+        first_name, first = next(iter(known.items()))
+        if not all(math.isclose(noise[x], first[x], rel_tol=SAME_NOISE) for x in ("snr", "variance")):
+            raise UserError(
+                f"{first_name} was scored on movies of {noise_told(first)}, and {name} on movies of"
+                f" {noise_told(noise)}: compare runs of the same movies."
+            )
+
+
+def noise_told(noise: Mapping[str, float]) -> str:
+    """In words, with enough digits to tell what differs."""
+    return f"SNR {noise['snr']:.7g} (noise of variance {noise['variance']:.7g})"
 
 
 def mask_means(evaluation: Evaluation) -> list[float]:

@@ -9,10 +9,20 @@ from temporem.errors import UserError
 from temporem.files import write_json
 from temporem.reconstruction.run import CONFIG, Run
 
-__all__ = ["compared_with", "forget_comparison", "tell_runs"]
+__all__ = ["compared_with", "forget_comparison", "sentences_of", "tell_runs"]
 
 COMPARED = "compared.json"
 """In the folder of a run: how it did in the last comparison."""
+
+
+def sentences_of(summary: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By name, a sentence for each run that one was compared with; `summary` is that of `compare_runs`."""
+    against = summary["against"]
+    sentences: dict[str, list[str]] = {against: []}
+    for name, gain in summary["improvement"].items():
+        sentences[name] = [_sentence(against, gain, summary, ours=1)]
+        sentences[against].append(_sentence(name, gain, summary, ours=-1))
+    return sentences
 
 
 def tell_runs(summary: Mapping[str, Any]) -> list[Run]:
@@ -20,11 +30,7 @@ def tell_runs(summary: Mapping[str, Any]) -> list[Run]:
 
     `summary` is that of `compare_runs`. Evaluations that lie outside a run are passed over.
     """
-    against = summary["against"]
-    sentences: dict[str, list[str]] = {against: []}
-    for name, gain in summary["improvement"].items():
-        sentences[name] = [_sentence(against, gain, summary, ours=1)]
-        sentences[against].append(_sentence(name, gain, summary, ours=-1))
+    sentences = sentences_of(summary)
     told = []
     for name, facts in summary["runs"].items():
         folder = Path(facts["evaluation"])
@@ -68,6 +74,16 @@ def _sentence(other: str, gain: Mapping[str, Any], summary: Mapping[str, Any], o
     psnr = ours * gain["psnr_in_decibels"]["difference"]["value"]
     return (
         f"{what} {other} {place}: {sign * finer['value']:.2f} Å {'finer' if is_finer else 'coarser'} in the"
-        f" mean of {summary['frames']} frames (FSC 0.5; {words}), PSNR {abs(psnr):.2f} dB"
-        f" {'higher' if psnr >= 0 else 'lower'}."
+        f" mean of {summary['frames']} frames (FSC 0.5; {words}), {_frames(gain[where], summary, ours)},"
+        f" PSNR {abs(psnr):.2f} dB {'higher' if psnr >= 0 else 'lower'}."
     )
+
+
+def _frames(gain: Mapping[str, Any], summary: Mapping[str, Any], ours: int) -> str:
+    """How many frames are finer, and how many equal; `gain` is that under one mask."""
+    better, equal = (
+        round(gain["at_half"][f"fraction_{x}"]["value"] * summary["frames"])
+        for x in ("improved" if ours > 0 else "worse", "tied")
+    )
+    tied = f" and {equal} equal ({gain['frames_both_at_nyquist']} at Nyquist in both)" if equal else ""
+    return f"{better} of them finer{tied}"

@@ -13,6 +13,7 @@ from temporem.errors import UserError
 from temporem.evaluation.bootstrap import MovieBootstrap
 from temporem.evaluation.comparable import Arm, Reading, arms_of
 from temporem.evaluation.evaluation_folder import Evaluation, write_table
+from temporem.seeds import check_seed
 from temporem.files import write_json
 
 __all__ = ["Comparison", "ComparisonOptions", "compare_runs", "improvement_in_percent"]
@@ -33,6 +34,12 @@ class ComparisonOptions:
     """Sets of movies drawn for the 95 % intervals."""
     seed: int = 0
     """Of the draws."""
+
+    def check(self) -> None:
+        """Raise UserError for a number that makes no sense."""
+        if self.draws < 1:
+            raise UserError(f"cannot draw {self.draws} sets of movies: choose at least 1.")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +77,12 @@ def compare_runs(
     (`largest_k`); of each, the mean over frames and that of the mean curve, and how many frames never fall
     below 0.5 and so count as Nyquist. Intervals are those of `bootstrap`; those of differences are paired.
 
-    Raises UserError for fewer than two runs, an unknown `against`, another truth, or no frame in common.
+    Raises UserError for options that make no sense, fewer than two runs, an unknown `against`, another truth
+    or other movies, or no frame in common.
     """
     options = ComparisonOptions() if options is None else options
-    against = checked_baseline(list(evaluations), options)
+    options.check()
+    against = checked_baseline(list(evaluations), options.against)
     arms, bootstrap = arms_of(evaluations, options.draws, options.seed)
     first = next(iter(evaluations.values())).summary
     summary = {
@@ -106,17 +115,15 @@ def compare_runs(
     return Comparison(summary, frames, mean_curves(arms, edge))
 
 
-def checked_baseline(names: list[str], options: ComparisonOptions) -> str:
-    """Name of the run to compare with."""
+def checked_baseline(names: list[str], against: str | None) -> str:
+    """Name of the run to compare with, the last one where none is given."""
     if len(names) < 2:
         raise UserError("there is nothing to compare: give two runs or more.")
-    if options.draws < 1:
-        raise UserError(f"cannot draw {options.draws} sets of movies: choose at least 1.")
-    if options.against is None:
+    if against is None:
         return names[-1]
-    if options.against not in names:
-        raise UserError(f"there is no run {options.against!r} among those given: {', '.join(names)}.")
-    return options.against
+    if against not in names:
+        raise UserError(f"there is no run {against!r} among those given: {', '.join(names)}.")
+    return against
 
 
 def figures_of(arm: Arm, bootstrap: MovieBootstrap) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from temporem.evaluation.pooled import pooled_scores
 from temporem.evaluation.references import Reference
 from temporem.evaluation.run_references import run_references
 from temporem.evaluation.scoring import Ledger, Scorer, Scores, by_conformation, in_box, scorer_of, true_sides
+from temporem.seeds import check_seed
 from temporem.evaluation.summary import summarise, summarise_curves
 from temporem.progress import progress
 from temporem.reconstruction.run import Run
@@ -57,9 +58,11 @@ def evaluate(
     `latent_agreement` and `latent_manifold`, and of `alignment` where asked for; lengths are in Å. Volumes
     are made one at a time and not kept. The same run gives the same figures.
 
-    Raises UserError where the truth is not of the run's images, or where the references' images are gone.
+    Raises UserError for options that make no sense, where the truth is not of the run's images, or where the
+    references' images are gone.
     """
     options = EvaluationOptions() if options is None else options
+    check_seed(options.seed)
     latents = run.latents()
     check_same_images(run, latents, truth)
     aligned: dict[str, Any] = {}

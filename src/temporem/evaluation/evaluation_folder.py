@@ -73,12 +73,14 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Write the scores of methods, `run` among them, and return what `evaluation.json` holds.
 
-    `other_curves` (images, shells), by name and mask, join `fsc.csv` alone; `more` joins the JSON.
+    `other_curves` (images, shells), by name and mask, join `fsc.csv` alone; `more` joins the JSON. The JSON's
+    `noise` is that of the movies, None where the truth does not know it.
     """
     summary: dict[str, Any] = {
         "box_size": truth.box_size,
         "pixel_size_in_angstroms": truth.pixel_size_in_angstroms,
         "nyquist_in_angstroms": 2 * truth.pixel_size_in_angstroms,
+        "noise": {"snr": truth.snr, "variance": truth.noise_variance} if isinstance(truth, Truth) else None,
         "masks": {name: None if mask is None else float(mask.mean()) for name, mask in scorer.masks.items()},
         "methods": {name: summarise(scores, truth) for name, scores in methods.items()},
         **more,

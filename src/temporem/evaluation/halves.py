@@ -33,6 +33,7 @@ from temporem.evaluation.latent_map import LatentMap, fit_latent_map
 from temporem.evaluation.local_resolution import local_resolution
 from temporem.evaluation.over_time import curves_over_time
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
+from temporem.seeds import check_seed
 from temporem.files import write_json
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
@@ -73,6 +74,7 @@ class HalvesOptions:
         """Raise UserError for a number that makes no sense."""
         if self.frames < 2:
             raise UserError(f"--frames is {self.frames}, but must be at least 2: choose another value.")
+        check_seed(self.seed)
 
 
 def fit_halves(run: Run, folder: Path) -> tuple[Run, Run]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ __all__ = ["comparison_figures", "write_comparison_figures"]
 RESOLUTION, IMPROVEMENT = "_resolution_in_angstroms", "_improvement_in_percent"
 BINS = 30
 MOST_PANELS_HIGH = 6
+NAME_HIGH, NAME_WIDE = 26, 42
+"""Letters of a name that fit along a panel; longer ones are broken."""
 
 
 def comparison_figures(frames: pd.DataFrame, fsc: pd.DataFrame, against: str) -> dict[str, Figure]:
@@ -82,11 +85,14 @@ def frames_figure(frames: pd.DataFrame) -> Figure:
 
 @in_house_style
 def improvement_figure(frames: pd.DataFrame, against: str) -> Figure:
-    """Histogram of the improvement factor (Eq. 16) over frames: a row a run, a column a mask."""
+    """Histogram of the improvement factor (Eq. 16) over frames: a row a run, a column a mask.
+
+    Every panel has its own range, as wide as its frames need.
+    """
     masks = masks_of(frames)
     runs = [x for x in dict.fromkeys(frames["run"]) if x != against][:MOST_PANELS_HIGH]
     figure = new_figure(3.5 * len(masks), 2.5 * len(runs) + 0.3)
-    axes = figure.subplots(len(runs), len(masks), squeeze=False, sharex="col")
+    axes = figure.subplots(len(runs), len(masks), squeeze=False)
     for row, run in zip(axes, runs, strict=True):
         for axis, mask in zip(row, masks, strict=True):
             values = frames.loc[frames["run"] == run, mask + IMPROVEMENT].to_numpy(np.float64)
@@ -99,11 +105,13 @@ def improvement_figure(frames: pd.DataFrame, against: str) -> Figure:
             axis.axvline(values.mean(), color=INK, linewidth=1.2, linestyle="--")
             parts = ((values > 0).mean(), (values == 0).mean(), (values < 0).mean())
             told = "{:.0%} better\n{:.0%} equal\n{:.0%} worse".format(*parts)
-            axis.text(0.02, 0.97, told, transform=axis.transAxes, va="top", fontsize=8)
+            # On the side with fewer bars.
+            place, side = (0.02, "left") if values.mean() >= 0 else (0.98, "right")
+            axis.text(place, 0.97, told, transform=axis.transAxes, va="top", ha=side, fontsize=8)
             axis.set_title(f"{mask}: mean {values.mean():+.2f} %")
-        row[0].set_ylabel(f"frames of\n{run}")
+        row[0].set_ylabel(f"frames of\n{fill(run, NAME_HIGH)}")
     for axis in axes[-1]:
-        axis.set_xlabel(f"improvement over {against} (%)")
+        axis.set_xlabel(fill(f"improvement over {against} (%)", NAME_WIDE))
     return figure
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from temporem.errors import UserError
+from temporem.seeds import check_seed
 
 __all__ = ["KineticsOptions"]
 
@@ -26,8 +27,8 @@ class KineticsOptions:
             "states must be at least 1": self.states is None or self.states >= 1,
             "most-states must be at least 1": self.most_states >= 1,
             "replicates must be at least 20": self.replicates >= 20,
-            "seed must not be negative": self.seed >= 0,
         }
         for rule, holds in rules.items():
             if not holds:
                 raise UserError(f"the kinetics asked for cannot be made: {rule}.")
+        check_seed(self.seed)
