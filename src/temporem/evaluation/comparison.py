@@ -13,8 +13,8 @@ from temporem.errors import UserError
 from temporem.evaluation.bootstrap import MovieBootstrap
 from temporem.evaluation.comparable import Arm, Reading, arms_of
 from temporem.evaluation.evaluation_folder import Evaluation, write_table
-from temporem.seeds import check_seed
 from temporem.files import write_json
+from temporem.seeds import check_seed
 
 __all__ = ["Comparison", "ComparisonOptions", "compare_runs", "improvement_in_percent"]
 

@@ -19,10 +19,10 @@ from temporem.evaluation.pooled import pooled_scores
 from temporem.evaluation.references import Reference
 from temporem.evaluation.run_references import run_references
 from temporem.evaluation.scoring import Ledger, Scorer, Scores, by_conformation, in_box, scorer_of, true_sides
-from temporem.seeds import check_seed
 from temporem.evaluation.summary import summarise, summarise_curves
 from temporem.progress import progress
 from temporem.reconstruction.run import Run
+from temporem.seeds import check_seed
 from temporem.simulation.truth import Truth
 
 __all__ = ["EvaluationOptions", "evaluate"]

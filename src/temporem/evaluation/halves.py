@@ -33,7 +33,6 @@ from temporem.evaluation.latent_map import LatentMap, fit_latent_map
 from temporem.evaluation.local_resolution import local_resolution
 from temporem.evaluation.over_time import curves_over_time
 from temporem.evaluation.phase_randomise import first_randomised_shell, randomise_phases
-from temporem.seeds import check_seed
 from temporem.files import write_json
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
@@ -42,6 +41,7 @@ from temporem.reconstruction.latents_file import latent_columns
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.uncertainty import CORRELATIONS, SPREAD, SUMMARY
 from temporem.reconstruction.volume_file import write_volume
+from temporem.seeds import check_seed
 
 __all__ = [
     "HALVES",
