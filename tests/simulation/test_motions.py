@@ -12,7 +12,7 @@ from temporem.simulation.motions import (
     Telegraph,
     conformations,
 )
-from temporem.simulation.routes import TorsionRoute
+from temporem.simulation.routes import Route, TorsionRoute, TrajectoryRoute
 from temporem.simulation.structures import read_structure
 
 MOTIONS = [ConstantSpeed(10.0, 10), PassingThrough(19), Telegraph(0.2, 0.1), Static()]
@@ -111,6 +111,42 @@ def test_left_out_frames_take_their_conformations_with_them(peptide: Path) -> No
     np.testing.assert_array_equal(
         kept.positions[kept.conformation], made.positions[made.conformation][made.category >= 4]
     )
+
+
+def snapshots_in(peptide: Path, count: int) -> TrajectoryRoute:
+    structure = read_structure(peptide)
+    return TrajectoryRoute(structure, structure.positions + np.arange(count)[:, None, None])
+
+
+@pytest.mark.parametrize("twin", [False, True])
+@pytest.mark.parametrize(("states", "snapshots"), [(19, 95), (20, 98), (19, 19), (7, 15), (5, 3)])
+@pytest.mark.parametrize("several", [1, 3])
+def test_every_conformation_is_of_one_category_in_which_its_state_lies(
+    peptide: Path, states: int, snapshots: int, several: int, twin: bool
+) -> None:
+    routes: list[Route] = [snapshots_in(peptide, snapshots) for _ in range(several)]
+    part = np.linspace(0, 1, states + 1)
+    for seed in range(3):
+        for motion in (PassingThrough(states), ConstantSpeed(17.0, states, latest_start=0.3)):
+            schedule = motion.schedule(np.full(40, 23), np.random.default_rng(seed), twin)
+            made = conformations(routes, schedule, np.random.default_rng(seed))
+            pairs = set(zip(made.conformation.tolist(), made.category.tolist(), strict=True))
+            assert len(pairs) == len(made.positions)
+            assert (made.state >= part[made.category] - 1e-9).all()
+            assert (made.state <= part[made.category + 1] + 1e-9).all()
+            # No conformation is chosen for its category's sake: it is the one nearest to the state drawn.
+            assert np.abs(made.state - schedule.state).max() <= 0.5 / (snapshots - 1) + 1e-9
+
+
+@pytest.mark.parametrize(("motion", "seen"), [(Telegraph(0.2, 0.1), [0, 1]), (Static(), [0])])
+def test_jumping_and_still_molecules_keep_their_categories_among_snapshots(
+    peptide: Path, motion: Motion, seen: list[int]
+) -> None:
+    schedule = motion.schedule(np.full(40, 9), np.random.default_rng(0), twin=True)
+    made = conformations([snapshots_in(peptide, 6)], schedule, np.random.default_rng(0))
+    assert np.unique(made.category).tolist() == seen
+    if len(seen) == 2:
+        np.testing.assert_array_equal(made.category, made.state)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_frames_of_one_state_come_from_several_paths_that_begin_alike(
     routes = read_routes(molecule)
     starts = np.stack([route.positions(np.zeros(1))[0] for route in routes])
     np.testing.assert_allclose(starts, starts[:1].repeat(3, axis=0), atol=1e-3)
-    schedule = Schedule(np.repeat([0.0, 0.5, 1.0], 100), np.repeat([0, 1, 2], 100))
+    schedule = Schedule(np.repeat([0.0, 0.5, 1.0], 100), 3)
     shown = conformations(routes, schedule, np.random.default_rng(0))
     assert len(shown.positions) == 9
     np.testing.assert_array_equal(shown.state, schedule.state)

@@ -62,7 +62,8 @@ def test_cas9_movies_pass_through_the_states_either_way(tmp_path: Path) -> None:
     starts = truth.states[truth.states["frame"] == 0]["category"]
     assert starts.nunique() > 1
     steps = truth.states.groupby("movie")["category"].diff().dropna()
-    assert set(steps) == {-1, 0, 1}
+    # Mostly to the next; a snapshot near a border may be shown for either side's state.
+    assert {-1, 0, 1} <= set(steps) <= {-2, -1, 0, 1, 2}
     movies = read_movies(tmp_path / "movies" / "movies.star", ReadingOptions())
     assert len(movies) == 57
     assert movies.images.box_size == 32
@@ -74,6 +75,7 @@ def test_adenylate_kinase_opens(tmp_path: Path) -> None:
     simulate(recipe("adk"), tmp_path / "movies")
     truth = Truth.load(tmp_path / "movies")
     assert len(set(truth.structure.residue)) == 214
+    assert truth.unit == "snapshot"
     assert not (truth.structure.elements == 1).any()
     first, last = (truth.positions[truth.conformation[row]] for row in (0, 19))
     alpha_carbons = truth.structure.alpha_carbons

@@ -1,19 +1,20 @@
 """Which conformations a simulation passes through, and where they are read from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from temporem.errors import UserError
-from temporem.simulation.downloads import default_cache
+from temporem.simulation.downloads import default_cache, first_available
 from temporem.simulation.interpolation import morph
+from temporem.simulation.main_motion import MainMotionRoute
 from temporem.simulation.routes import Route, TorsionRoute
 from temporem.simulation.steered import steered_path
 from temporem.simulation.structures import read_structure
 from temporem.simulation.trajectories import read_trajectory
 
-__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_routes"]
+__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_routes", "settled"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Transition:
     """A path between two structures of one molecule: interpolation, not dynamics."""
 
     first: str
-    """PDB or mmCIF file, or a PDB id, which is downloaded from the wwPDB."""
+    """PDB or mmCIF file, or a PDB id, which is downloaded from the wwPDB; of several ids with blanks between
+    them, the first that can be had."""
     last: str
     """Likewise; the path runs over the heavy atoms that both have."""
     path: Literal["steered", "morph"] = "steered"
@@ -56,14 +58,17 @@ class Transition:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Conformations computed by others, in anything MDAnalysis reads (extra "trajectories")."""
+    """Conformations computed by others, in anything MDAnalysis reads (extra "trajectories").
+
+    Their order is that of progress along what moves most, the first principal component, whatever the time.
+    """
 
     topology: Path
     """PSF, PDB, GRO, TPR, ..."""
     trajectories: tuple[Path, ...]
-    """DCD, XTC, TRR, NetCDF, ... one after another."""
+    """DCD, XTC, TRR, NetCDF, ...; of several, such as replicas, the conformations are joined."""
     selection: str = "protein and not name H*"
-    """Atoms to keep, in MDAnalysis' language."""
+    """Atoms to keep, in MDAnalysis' language; leave out a loose end that moves more than what matters."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,20 @@ class AdenylateKinase:
 Molecule = Torsion | Transition | Trajectory | AdenylateKinase
 
 
+def settled(molecule: Molecule) -> Molecule:
+    """Name the one structure that is taken where there is a choice of several, and say which."""
+    if isinstance(molecule, Transition):
+        first, last = (first_available(source) for source in (molecule.first, molecule.last))
+        return replace(molecule, first=first, last=last)
+    return molecule
+
+
 def read_routes(molecule: Molecule) -> list[Route]:
     """Read the files, or download the entries, and return the conformations, centred and superposed.
 
     Several routes are of the same atoms, and begin in the same place.
     """
+    molecule = settled(molecule)
     if isinstance(molecule, Transition):
         if molecule.paths < 1:
             raise UserError(f"{molecule.paths} paths were asked for: ask for at least one.")
@@ -114,4 +128,6 @@ def _only_route(molecule: Torsion | Trajectory | AdenylateKinase) -> Route:
             )
         data = Path(package.origin).parent / "data"
         return read_trajectory(data / "adk.psf", [data / "adk_dims.dcd"], molecule.selection)
-    return read_trajectory(molecule.topology, list(molecule.trajectories), molecule.selection)
+    return MainMotionRoute(
+        read_trajectory(molecule.topology, list(molecule.trajectories), molecule.selection)
+    )

@@ -36,8 +36,13 @@ class Schedule:
 
     state: FloatArray
     """(frames,), 0 … 1 along the route."""
-    category: IntArray
-    """(frames,), the discrete state it counts as, from 0."""
+    states: int
+    """Equal parts of the route, each of which counts as one discrete state."""
+
+    @property
+    def category(self) -> IntArray:
+        """(frames,), the part in which the state lies, from 0."""
+        return _category(self.state, self.states)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,7 @@ class Conformations:
     state: FloatArray
     """(frames,), 0 … 1."""
     category: IntArray
-    """(frames,)."""
+    """(frames,), from 0; the same for all frames of one conformation."""
     value: FloatArray
     """(frames,) in `unit`."""
     unit: str
@@ -76,7 +81,9 @@ def conformations(
 ) -> Conformations:
     """Put the molecule where the schedule says, each distinct conformation once.
 
-    Of several routes, which are of the same atoms and in the same place, every frame is drawn from any.
+    Of several routes, which are of the same atoms and in the same place, every frame is drawn from any. A
+    frame's category is that of the conformation it shows: where the nearest one lies beyond the border of the
+    part that the motion drew, the part beyond.
     """
     taken = generator.integers(len(routes), size=len(schedule.state))
     state, value = (np.empty(len(schedule.state)) for _ in range(2))
@@ -94,7 +101,7 @@ def conformations(
         positions,
         conformation.reshape(-1),
         state,
-        schedule.category,
+        Schedule(state, schedule.states).category,
         value,
         routes[0].unit,
     )
@@ -133,12 +140,15 @@ class ConstantSpeed:
             np.repeat(start, lengths)
             + np.repeat(direction, lengths) * _frames(lengths) / self.frames_per_pass
         )
-        return Schedule(state, _category(state, self.states))
+        return Schedule(state, self.states)
 
 
 @dataclass(frozen=True)
 class PassingThrough:
-    """A route of several states, passed through in order, one a frame, at a random place inside each."""
+    """A route of several states, passed through in order, one a frame, at a random place inside each.
+
+    Where there are only so many conformations the nearest is shown, near a border perhaps the next state's.
+    """
 
     states: int
 
@@ -150,7 +160,7 @@ class PassingThrough:
         # Counted at the parts' middles, so that a direction of −1 passes through the same parts.
         middle = np.repeat(first, lengths) + 0.5 + np.repeat(direction, lengths) * _frames(lengths)
         category = _category(_folded(middle / self.states), self.states)
-        return Schedule((category + generator.uniform(size=len(category))) / self.states, category)
+        return Schedule((category + generator.uniform(size=len(category))) / self.states, self.states)
 
 
 @dataclass(frozen=True)
@@ -177,8 +187,8 @@ class Telegraph:
             else:
                 probability = occupied * relaxed + states[frame - 1] * (1 - relaxed)
             states[frame] = draws[frame] < probability
-        category = np.concatenate([states[:length, movie] for movie, length in enumerate(lengths)])
-        return Schedule(category.astype(np.float64), category)
+        state = np.concatenate([states[:length, movie] for movie, length in enumerate(lengths)])
+        return Schedule(state.astype(np.float64), 2)
 
 
 @dataclass(frozen=True)
@@ -188,8 +198,7 @@ class Static:
     def schedule(self, lengths: IntArray, generator: np.random.Generator, twin: bool = False) -> Schedule:
         """State 0 everywhere, or one random state for each movie."""
         start, _ = _starts(len(lengths), generator, twin)
-        state = np.repeat(start, lengths)
-        return Schedule(state, np.zeros(len(state), np.int64))
+        return Schedule(np.repeat(start, lengths), 1)
 
 
 def _require(true: bool, name: str, value: float | int) -> None:

@@ -25,6 +25,15 @@ INTERPOLATION = (
     " states have no populations and its speed no physical meaning."
 )
 
+PROGRESS = (
+    "They were computed by others, and are superposed by their alpha carbons (by all atoms where there are"
+    " fewer than four) and ordered by progress, not by time: the displacement of these atoms along their"
+    " first principal component, from the end nearer to the first snapshot. `value` is this in Å, root mean"
+    " square over the atoms, and `state` the same from 0 to 1; a category is an equal part of it, and holds"
+    " conformations of like progress whenever they were visited. Every frame shows the snapshot nearest in"
+    " progress."
+)
+
 
 def readme(options: Mapping[str, Any], truth: Truth) -> str:
     """Markdown: what was simulated, how it moves, how it was seen, and what it is not."""
@@ -58,6 +67,8 @@ def _told(options: Mapping[str, Any]) -> str:
         count = molecule["paths"]
         path = PATHS[molecule["path"]].format(paths="a path" if count == 1 else f"{count} paths")
         return f"From {molecule['first']} to {molecule['last']} along {path}. {INTERPOLATION}"
+    if "topology" in molecule:
+        return f"Conformations are snapshots of {', '.join(molecule['trajectories'])}. {PROGRESS}"
     return "Conformations are snapshots of a trajectory computed by others."
 
 

@@ -28,9 +28,10 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
         ),
     ),
     "cas9": (
-        "SpCas9 on steered paths from apo (4CMP) to RNA-bound (4ZT0), through 19 states.",
+        "SpCas9 on steered paths from apo (4CMQ, or 4CMP if it cannot be had) to RNA-bound (4ZT0), through "
+        "19 states.",
         SimulationOptions(
-            molecule=Transition(first="4cmp", last="4zt0", chain="A", snapshots=95, paths=4),
+            molecule=Transition(first="4cmq 4cmp", last="4zt0", chain="A", snapshots=95, paths=4),
             motion=PassingThrough(states=19),
         ),
     ),
@@ -65,7 +66,7 @@ GENERAL: Mapping[str, tuple[str, SimulationOptions]] = {
         SimulationOptions(molecule=_to_be_given(Transition), motion=PassingThrough(states=19)),
     ),
     "trajectory": (
-        "A trajectory, divided into states.",
+        "A trajectory, divided into states along its main motion, whenever they were visited.",
         SimulationOptions(molecule=_to_be_given(Trajectory), motion=PassingThrough(states=19)),
     ),
 }

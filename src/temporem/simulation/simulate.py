@@ -29,7 +29,7 @@ from temporem.simulation.acquisition import (
 )
 from temporem.simulation.central_slice import oversampled_transform
 from temporem.simulation.imaging import NoiseColour, clean_images, noise
-from temporem.simulation.molecules import read_routes
+from temporem.simulation.molecules import read_routes, settled
 from temporem.simulation.motions import Conformations, conformations
 from temporem.simulation.options import SimulationOptions
 from temporem.simulation.readme import README, readme
@@ -47,8 +47,8 @@ FloatImages = npt.NDArray[np.float32]
 def simulate(options: SimulationOptions, output: Path) -> None:
     """Make movies and write them to the new folder `output`, which appears when all of it is there.
 
-    It holds `movies.star` (RELION 3.1), `movies.mrcs`, `truth/` (see Truth), `simulation.json` (options) and
-    a README.md that says what it is.
+    It holds `movies.star` (RELION 3.1), `movies.mrcs`, `truth/` (see Truth), `simulation.json` (options,
+    with the structure taken of several) and a README.md that says what it is.
     Random numbers for motion, paths, poses, CTF, missing frames and noise are separate streams of
     `options.seed`.
 
@@ -57,6 +57,7 @@ def simulate(options: SimulationOptions, output: Path) -> None:
     """
     options.check()
     with new_folder(output) as folder:
+        options = dataclasses.replace(options, molecule=settled(options.molecule))
         streams = np.random.SeedSequence(options.seed).spawn(STREAMS)
         motion_random, gaps_random, optics_random, path_random = (
             np.random.default_rng(streams[index]) for index in (0, 1, 2, 5)
@@ -209,4 +210,6 @@ def _plain(value: Any) -> Any:
     """The same with paths as text, for JSON."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

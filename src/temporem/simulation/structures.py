@@ -18,6 +18,9 @@ __all__ = ["Structure", "load_structure", "read_structure", "rotation_onto", "sa
 
 FloatArray = npt.NDArray[np.float32]
 
+FEWEST_ANCHORS = 4
+"""Alpha carbons; of fewer, the rotation is hardly defined."""
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:
@@ -65,6 +68,12 @@ class Structure:
     def alpha_carbons(self) -> npt.NDArray[np.int64]:
         """Indices of the CA atoms (of carbon: calcium ions share the name)."""
         return np.flatnonzero((self.atom_name == "CA") & (self.elements == 6))
+
+    @property
+    def anchors(self) -> npt.NDArray[np.int64]:
+        """Indices of the atoms by which conformations are superposed: alpha carbons, all if too few."""
+        alpha_carbons = self.alpha_carbons
+        return alpha_carbons if len(alpha_carbons) >= FEWEST_ANCHORS else np.arange(len(self))
 
 
 def read_structure(

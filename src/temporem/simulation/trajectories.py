@@ -31,7 +31,7 @@ def read_trajectory(
 ) -> TrajectoryRoute:
     """Read the atoms of `selection` (MDAnalysis' language) from trajectory files, joined one after another.
 
-    Snapshots are superposed on the first by their alpha carbons (all atoms where there are none). With
+    Snapshots are superposed on the first by their alpha carbons (all atoms where there are too few). With
     `snapshots`, that many are kept, evenly spaced. Atoms without B-factors get `contact_b_factors`.
 
     Raises UserError where MDAnalysis is not installed, for missing and unreadable files and for an empty
@@ -59,9 +59,7 @@ def read_trajectory(
         if len(atoms) == 0:
             raise UserError(f'The selection "{selection}" finds no atom in {topology}: change it.')
         structure = _structure(atoms, positions[0], str(topology))
-    anchors = structure.alpha_carbons
-    fitted = anchors if len(anchors) >= 4 else None
-    return TrajectoryRoute(structure, superposed(positions, positions[0], fitted))
+    return TrajectoryRoute(structure, superposed(positions, positions[0], structure.anchors))
 
 
 def contact_b_factors(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
