@@ -11,6 +11,7 @@ from temporem.experiments import structures as structures_module
 from temporem.experiments.declared import parse_catalogue
 from temporem.experiments.steps import Plan, plan_figure
 from temporem.experiments.structures import Structures
+from temporem.simulation.downloads import UnavailableError
 
 
 def plan(structures: Structures, scale: str = "small", **more: object) -> Plan:
@@ -129,11 +130,14 @@ def test_of_several_structures_the_first_that_is_there_is_taken(tmp_path: Path) 
     assert Structures(tmp_path).find("1abc 2abc")[0].endswith("1abc.pdb")
     with pytest.raises(UserError, match="begins with 4abc"):
         Structures(tmp_path).find("3abc 4abc")
+    (tmp_path / "1ABC.cif").write_text("z")
+    with pytest.raises(UserError, match="begins with 1abc"):
+        Structures(tmp_path).find("1abc 2abc")
 
 
 def test_without_a_network_the_folder_is_named_as_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(pdb_id: str) -> Path:
-        raise UserError(f"{pdb_id} could not be downloaded.")
+        raise UnavailableError(f"{pdb_id} could not be downloaded.")
 
     monkeypatch.setattr(structures_module, "download_structure", fail)
     with pytest.raises(UserError, match=r"could not be downloaded.*--structures"):

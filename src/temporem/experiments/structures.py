@@ -1,12 +1,12 @@
 """Where the structures behind the data sets come from: files of one's own, or the wwPDB."""
 
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from temporem.errors import UserError
-from temporem.simulation.downloads import download_structure
+from temporem.simulation.downloads import UnavailableError, download_structure, first_available
 
 __all__ = ["Structures"]
 
@@ -25,36 +25,35 @@ class Structures:
         Of several ids with blanks between them the first that can be had counts. In the folder it is the
         file whose name begins with the id, in whatever case.
 
-        Raises UserError where there is none, or several.
+        Raises UserError where there is none, or several of one id.
         """
-        *preferred, last = pdb_ids.split()
-        for pdb_id in preferred:
-            with suppress(UserError):
-                return self._found(pdb_id)
-        return self._found(last)
-
-    def _found(self, pdb_id: str) -> tuple[str, str]:
-        path = self._downloaded(pdb_id) if self.folder is None else self._in_folder(self.folder, pdb_id)
+        path = _downloaded(pdb_ids) if self.folder is None else self._in_folder(self.folder, pdb_ids)
         return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def _downloaded(self, pdb_id: str) -> Path:
-        try:
-            return download_structure(pdb_id)
-        except UserError as error:
-            raise UserError(f"{error} A folder that holds the file can be given with --structures.") from None
-
-    def _in_folder(self, folder: Path, pdb_id: str) -> Path:
+    def _in_folder(self, folder: Path, pdb_ids: str) -> Path:
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder: give one with the structures' files.")
-        found = sorted(
-            x
-            for x in folder.iterdir()
-            if x.name.lower().startswith(pdb_id.lower()) and x.name.lower().endswith(SUFFIXES)
-        )
-        if len(found) != 1:
-            names = ", ".join(x.name for x in found) or "none"
-            raise UserError(
-                f"{folder} must hold one file whose name begins with {pdb_id} and ends with "
-                f"{' or '.join(SUFFIXES[:4])}, but holds {names}: put it there, or leave out --structures."
+        for pdb_id in pdb_ids.split():
+            found = sorted(
+                x
+                for x in folder.iterdir()
+                if x.name.lower().startswith(pdb_id.lower()) and x.name.lower().endswith(SUFFIXES)
             )
-        return found[0]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                break
+        names = ", ".join(x.name for x in found) or "none"
+        raise UserError(
+            f"{folder} must hold one file whose name begins with {pdb_id} and ends with "
+            f"{' or '.join(SUFFIXES[:4])}, but holds {names}: put it there, or leave out --structures."
+        )
+
+
+@cache
+def _downloaded(pdb_ids: str) -> Path:
+    """Once for all data sets: asking again may take long, and would be said again."""
+    try:
+        return download_structure(first_available(pdb_ids))
+    except UnavailableError as error:
+        raise UserError(f"{error} A folder that holds the file can be given with --structures.") from None
