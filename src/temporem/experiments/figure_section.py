@@ -24,9 +24,9 @@ MANIFOLD = (
 )
 
 
-def section(figure: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of Markdown from the facts of `figure.json`."""
-    name, entries = figure["name"], figure["comparisons"]
+def section(name: str, figure: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of Markdown from the facts of `figure.json` in the folder `name`."""
+    entries = figure["comparisons"]
     seeds = " ".join(str(x) for x in figure["seeds"])
     yield f"## {name}: {figure['title']}\n"
     yield f"{figure['paper']}\n"

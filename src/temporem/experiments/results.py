@@ -65,7 +65,7 @@ def write_results(folder: Path, docs: Path) -> Path:
         *_claims(figures),
     ]
     for name, figure in figures.items():
-        parts += section(figure)
+        parts += section(name, figure)
         for picture in figure["pictures"]:
             _copy(folder / name / picture["file"], images / f"{name}-{picture['file']}")
             parts.append(f"![{picture['shows']}](images/results/{name}-{picture['file']})\n")
