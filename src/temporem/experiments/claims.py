@@ -122,8 +122,8 @@ def _resolution(entry: Entry, arm: str, mask: str) -> float:
 
 
 def interval(estimate: Mapping[str, float | None], form: str) -> str:
-    """An estimate with its 95 % interval."""
+    """An estimate with its 95 % interval, where that has a width."""
     value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    if low is None or high is None:
+    if low is None or high is None or low == high == value:
         return f"{value:{form}}"
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
