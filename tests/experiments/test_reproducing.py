@@ -5,10 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
+from matplotlib.figure import Figure as Drawing
 
 from temporem.errors import UserError
+from temporem.experiments import pictures
 from temporem.experiments.claims import findings
 from temporem.experiments.code import code_digest
 from temporem.experiments.declared import Claim
@@ -191,6 +194,30 @@ def test_a_trend_is_drawn_over_its_axis(work: Path, structures: Structures, tmp_
     assert [x["file"] for x in facts["pictures"]] == ["trend.png"]
     # One width of the two was compared: that neither rises nor falls.
     assert findings(Claim("", "figure", "rising", ("narrow", "wide")), facts["comparisons"]) == []
+
+
+def test_the_lines_of_a_trend_are_of_one_group_each(
+    work: Path, structures: Structures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings: list[Drawing] = []
+    monkeypatch.setattr(pictures, "write_figure", lambda drawing, _: drawings.append(drawing))
+    arms = ["tempor", "cryodrgn"]
+    more = {
+        "panels": ["trend"],
+        "axis": "SNR",
+        "lines": arms,
+        "comparisons": [
+            {"data": "peptide", "arms": arms, "title": "low", "at": 1},
+            {"data": "peptide", "arms": arms, "title": "high", "at": 2},
+            {"data": "peptide", "arms": arms, "title": "other", "at": 2, "group": "twin"},
+            {"data": "peptide", "arms": arms, "title": "beside"},
+        ],
+    }
+    drawn(work, structures, tmp_path, **more)
+    axes = drawings[0].axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["tempor", "tempor, twin", "cryodrgn", "cryodrgn, twin"]
+    lengths = [len(np.asarray(x.lines[0].get_xdata())) for x in axes.containers]
+    assert lengths == [2, 1, 2, 1]
 
 
 def test_the_page_of_results_tells_claims_figures_and_what_is_missing(

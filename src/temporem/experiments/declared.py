@@ -98,6 +98,8 @@ class Compared:
     title: str
     at: float | None = None
     """Where on the axis of the panel `trend`."""
+    group: str = ""
+    """Which of the lines there; one dash pattern each."""
     scale: str | None = None
     """The only scale it is made at."""
 
@@ -160,6 +162,7 @@ def parse_figure(name: str, table: Mapping[str, Any], catalogue: Catalogue) -> F
             tuple(x["arms"]),
             x.get("title", data).format(data=data),
             float(x["at"]) if "at" in x else None,
+            x.get("group", ""),
             x.get("scale"),
         )
         for x in table["comparisons"]

@@ -41,6 +41,7 @@ def write_figure_folder(plan: Plan, cache: Cache, peers: Peers, output: Path) ->
                 "seed": seed,
                 "arms": list(compared.arms),
                 "at": compared.at,
+                "group": compared.group,
                 "missing": missing,
             }
             entries.append(entry)

@@ -20,6 +20,9 @@ from temporem.simulation.truth import Truth
 
 __all__ = ["Drawn", "draw_comparison", "draw_trend"]
 
+DASHES = ("-", "--", ":", "-.")
+"""Of the groups of a trend."""
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -66,7 +69,7 @@ def draw_trend(
     figure: Figure, entries: Sequence[Mapping[str, Any]], masks: Sequence[str], output: Path
 ) -> list[dict[str, str]]:
     """Resolution against what was changed, arm by arm; nothing where no comparison was made."""
-    made = [x for x in entries if "comparison" in x]
+    made = [x for x in entries if "comparison" in x and x["at"] is not None]
     if not made:
         return []
     write_figure(_trend(figure, made, masks), output / "trend.png")
@@ -77,20 +80,25 @@ def draw_trend(
 def _trend(figure: Figure, entries: Sequence[Mapping[str, Any]], masks: Sequence[str]) -> Drawing:
     drawing = new_figure(3.8 * len(masks), 3.2)
     axes = drawing.subplots(1, len(masks), squeeze=False)[0]
+    groups = dict.fromkeys(x["group"] for x in entries)
     for axis, mask in zip(axes, masks, strict=True):
         for place, (line, colour) in enumerate(zip(figure.lines, COLOURS, strict=False)):
-            for seed in dict.fromkeys(x["seed"] for x in entries):
-                some = sorted((x for x in entries if x["seed"] == seed), key=lambda x: float(x["at"]))
-                found = [_resolution(x, x["arms"][place], mask) for x in some]
-                at = [x["at"] for x, y in zip(some, found, strict=True) if y is not None]
-                values = [y for y in found if y is not None]
-                middle = [y["value"] for y in values]
-                reach = [
-                    [y["value"] - y["low"] for y in values],
-                    [y["high"] - y["value"] for y in values],
-                ]
-                label = line if seed == entries[0]["seed"] else None
-                axis.errorbar(at, middle, reach, color=colour, marker="o", capsize=3, label=label)
+            for group, dashes in zip(groups, DASHES, strict=False):
+                of_group = [x for x in entries if x["group"] == group]
+                for seed in dict.fromkeys(x["seed"] for x in of_group):
+                    some = sorted((x for x in of_group if x["seed"] == seed), key=lambda x: float(x["at"]))
+                    found = [_resolution(x, x["arms"][place], mask) for x in some]
+                    at = [x["at"] for x, y in zip(some, found, strict=True) if y is not None]
+                    values = [y for y in found if y is not None]
+                    middle = [y["value"] for y in values]
+                    reach = [
+                        [y["value"] - y["low"] for y in values],
+                        [y["high"] - y["value"] for y in values],
+                    ]
+                    label = ", ".join(filter(None, (line, group))) if seed == of_group[0]["seed"] else None
+                    axis.errorbar(
+                        at, middle, reach, color=colour, linestyle=dashes, marker="o", capsize=3, label=label
+                    )
         axis.set(title=mask, xlabel=figure.axis, xscale="log")
         ticks = sorted({x["at"] for x in entries})
         axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
