@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.experiments import reproduce as module
 from temporem.experiments import running
+from temporem.experiments.declared import figure_names
 from temporem.experiments.structures import Structures
 
 
@@ -63,6 +65,7 @@ def test_pictures_only_computes_nothing_and_without_anything_computed_leaves_wha
     [
         (("--peer", "nowhere"), "nowhere is no folder"),
         (("--seeds", "1", "1"), "a seed twice"),
+        (("--seeds", "-1"), "--seed is -1"),
         (("--jobs", "0"), "--jobs 0"),
     ],
 )
@@ -76,6 +79,12 @@ def test_what_is_wrong_ends_in_a_sentence_before_anything_is_computed(
     assert main(["reproduce", "fig3", "-o", str(tmp_path), *words]) == 2
     assert said in capsys.readouterr().err
     assert declared == []
+
+
+def test_the_help_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "--help"]) == 0
+    told = re.findall(r"\w+", capsys.readouterr().out)
+    assert [name for name in figure_names() if name not in told] == []
 
 
 def test_an_unknown_figure_ends_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

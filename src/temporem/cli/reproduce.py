@@ -33,8 +33,8 @@ def reproduce(
     the command is repeated.
 
     Args:
-        figure: fig3, fig4, fig5, fig6, fig7, fig8, fig9a, fig9b, fig9c, fig10, ablations, seeds; all of them;
-            or results, the page of what was reproduced so far.
+        figure: fig3, fig4, fig5, fig6, fig7, fig8, fig9a, fig9b, fig9c, fig10, ablations, seeds, twins; all
+            of them; or results, the page of what was reproduced so far.
         scale: small runs on 2 cores; paper has the paper's sizes, several seeds and long schedules (a GPU).
         output: Folder to work in.
         structures: Folder with files of the structures (7bcq…, 4cmp…, 4zt0…), instead of downloads.

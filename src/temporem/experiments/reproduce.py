@@ -13,6 +13,7 @@ from temporem.experiments.running import Cache, Processes, run_steps
 from temporem.experiments.steps import Kind, Step, plan_figure
 from temporem.experiments.structures import Structures
 from temporem.files import check_folder
+from temporem.seeds import check_seed
 
 __all__ = ["Part", "reproduce_figures"]
 
@@ -40,10 +41,12 @@ def reproduce_figures(
     steps are done at once, sharing the cores.
 
     Raises UserError where nothing can be begun: an unknown figure, a structure or a folder that is not there,
-    a seed given twice.
+    a seed given twice or of no generator.
     """
     check_folder(output)
     peers = Peers(peer)
+    for seed in seeds:
+        check_seed(seed)
     if len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds {' '.join(map(str, seeds))} names a seed twice: give each once.")
     catalogue = read_catalogue()
