@@ -50,8 +50,11 @@ def density(
     box_size: int,
     pixel_size_in_angstroms: float,
     options: DensityOptions,
+    occupancy: npt.NDArray[np.float32] | None = None,
 ) -> Float[Tensor, "n n n"]:
     """Density of `structure` with its atoms at `positions` (atoms, 3) Å; the origin is at index n // 2.
+
+    `occupancy` (atoms,) is how much of each atom there is, 1 if None.
 
     "electron-scattering": the potential in units of Å⁻² (× 47.88 for volts), scattering factors of
     International Tables C table 4.3.2.2 through gemmi, everything below the grid's Nyquist and nothing
@@ -60,6 +63,7 @@ def density(
 
     Raises UserError where an atom lies outside the box, or the blur is not positive.
     """
+    share = np.ones(len(structure), np.float32) if occupancy is None else occupancy
     sigma = options.sigma_in_angstroms
     if sigma is not None and not (math.isfinite(sigma) and sigma > 0):
         raise UserError(f"The density's sigma is {sigma} Å: give a positive number.")
@@ -72,15 +76,16 @@ def density(
         )
     if options.method == "gaussian":
         width = DEFAULT_GAUSSIAN_SIGMA_IN_ANGSTROMS if sigma is None else sigma
-        return _gaussians(positions, structure.elements, width, box_size, pixel_size_in_angstroms)
+        return _gaussians(positions, structure.elements * share, width, box_size, pixel_size_in_angstroms)
     return _electron_scattering(
-        structure, positions, sigma or 0.0, options.solvent, box_size, pixel_size_in_angstroms
+        structure, positions, share, sigma or 0.0, options.solvent, box_size, pixel_size_in_angstroms
     )
 
 
 def _electron_scattering(
     structure: Structure,
     positions: npt.NDArray[np.float32],
+    occupancy: npt.NDArray[np.float32],
     sigma: float,
     solvent: bool,
     box_size: int,
@@ -96,7 +101,9 @@ def _electron_scattering(
     calculator.grid.set_size(n, n, n)
     calculator.cutoff = CUTOFF
     calculator.blur = sampling_blur
-    calculator.add_model_density_to_grid(_model(structure, positions.astype(np.float64) + edge / 2))
+    calculator.add_model_density_to_grid(
+        _model(structure, positions.astype(np.float64) + edge / 2, occupancy)
+    )
     # gemmi's array is [x, y, z].
     fine = torch.from_numpy(np.ascontiguousarray(calculator.grid.array.transpose(2, 1, 0)))
     transform = torch.fft.rfftn(fine)
@@ -113,14 +120,16 @@ def _electron_scattering(
     return volume
 
 
-def _model(structure: Structure, positions: npt.NDArray[np.float64]) -> gemmi.Model:
+def _model(
+    structure: Structure, positions: npt.NDArray[np.float64], occupancy: npt.NDArray[np.float32]
+) -> gemmi.Model:
     residue = gemmi.Residue()
     elements = [gemmi.Element(number) for number in range(int(structure.elements.max()) + 1)]
-    for xyz, number, b in zip(
-        positions.tolist(), structure.elements.tolist(), structure.b_factors.tolist(), strict=True
-    ):
+    columns = (positions, structure.elements, structure.b_factors, occupancy)
+    for xyz, number, b, share in zip(*(x.tolist() for x in columns), strict=True):
         atom = gemmi.Atom()
         atom.element, atom.b_iso, atom.pos = elements[number], b, gemmi.Position(*xyz)
+        atom.occ = share
         residue.add_atom(atom)
     chain, model = gemmi.Chain("A"), gemmi.Model(1)
     chain.add_residue(residue)
@@ -153,7 +162,7 @@ def _cropped(transform: Complex[Tensor, "n n half"], size: int) -> Complex[Tenso
 
 def _gaussians(
     positions: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.number],
     sigma: float,
     box_size: int,
     pixel_size: float,

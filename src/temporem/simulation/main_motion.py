@@ -53,6 +53,9 @@ class MainMotionRoute:
         """Conformations (K, atoms, 3), Å, at states (K,)."""
         return np.asarray(self.trajectory[self._snapshot(state)])
 
+    def occupancy(self, state: FloatArray) -> None:
+        """All of every atom, in all states."""
+
     def value(self, state: FloatArray) -> FloatArray:
         """Displacement (K,) along the main motion from its beginning, Å rms over the atoms superposed."""
         return self.snapped(state) * self.span_in_angstroms

@@ -9,12 +9,22 @@ from temporem.errors import UserError
 from temporem.simulation.downloads import default_cache, first_available
 from temporem.simulation.interpolation import morph
 from temporem.simulation.main_motion import MainMotionRoute
+from temporem.simulation.phantom import Change, PhantomRoute
 from temporem.simulation.routes import Route, TorsionRoute
 from temporem.simulation.steered import steered_path
 from temporem.simulation.structures import read_structure
 from temporem.simulation.trajectories import read_trajectory
 
-__all__ = ["AdenylateKinase", "Molecule", "Torsion", "Trajectory", "Transition", "read_routes", "settled"]
+__all__ = [
+    "AdenylateKinase",
+    "Molecule",
+    "Phantom",
+    "Torsion",
+    "Trajectory",
+    "Transition",
+    "read_routes",
+    "settled",
+]
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,21 @@ class AdenylateKinase:
     """Atoms to keep, in MDAnalysis' language."""
 
 
-Molecule = Torsion | Transition | Trajectory | AdenylateKinase
+@dataclass(frozen=True)
+class Phantom:
+    """A molecule made up: a body of random helices at rest, and domains about it."""
+
+    domains: tuple[Change, ...] = ("turn", "slide", "appear", "vanish")
+    """What each of them does along the route: turn by 60°, slide by 15 Å, appear, vanish or stay still."""
+    residues: int = 120
+    """Of a domain; the body has twice as many."""
+    molecule_seed: int = 0
+    """Of its shape."""
+    snapshots: int = 190
+    """Conformations along the route."""
+
+
+Molecule = Torsion | Transition | Trajectory | AdenylateKinase | Phantom
 
 
 def settled(molecule: Molecule) -> Molecule:
@@ -110,7 +134,9 @@ def read_routes(molecule: Molecule) -> list[Route]:
     return [_only_route(molecule)]
 
 
-def _only_route(molecule: Torsion | Trajectory | AdenylateKinase) -> Route:
+def _only_route(molecule: Torsion | Trajectory | AdenylateKinase | Phantom) -> Route:
+    if isinstance(molecule, Phantom):
+        return PhantomRoute(molecule.domains, molecule.residues, molecule.molecule_seed, molecule.snapshots)
     if isinstance(molecule, Torsion):
         structure = read_structure(molecule.structure, chain=molecule.chain, residues=molecule.residues)
         return TorsionRoute(

@@ -52,6 +52,8 @@ class Conformations:
     structure: Structure
     positions: npt.NDArray[np.float32]
     """(conformations, atoms, 3), Å, sorted by state."""
+    occupancy: npt.NDArray[np.float32] | None
+    """(conformations, atoms), how much of each atom there is; None where there is all of all."""
     conformation: IntArray
     """(frames,) index into `positions`."""
     state: FloatArray
@@ -68,6 +70,7 @@ class Conformations:
         return Conformations(
             self.structure,
             self.positions[used],
+            None if self.occupancy is None else self.occupancy[used],
             conformation,
             self.state[rows],
             self.category[rows],
@@ -93,12 +96,19 @@ def conformations(
         value[here] = route.value(state[here])
     distinct, conformation = np.unique(np.stack((state, taken), axis=1), axis=0, return_inverse=True)
     positions = np.empty((len(distinct), len(routes[0].structure), 3), np.float32)
+    occupancy = np.ones(positions.shape[:2], np.float32)
+    whole = True
     for index, route in enumerate(routes):
         here = distinct[:, 1] == index
-        positions[here] = route.positions(distinct[here, 0])
+        at = distinct[here, 0].astype(np.float64)
+        positions[here] = route.positions(at)
+        share = route.occupancy(at)
+        if share is not None:
+            occupancy[here], whole = share, False
     return Conformations(
         routes[0].structure,
         positions,
+        None if whole else occupancy,
         conformation.reshape(-1),
         state,
         Schedule(state, schedule.states).category,

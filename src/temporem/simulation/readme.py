@@ -67,6 +67,12 @@ def _told(options: Mapping[str, Any]) -> str:
         count = molecule["paths"]
         path = PATHS[molecule["path"]].format(paths="a path" if count == 1 else f"{count} paths")
         return f"From {molecule['first']} to {molecule['last']} along {path}. {INTERPOLATION}"
+    if "domains" in molecule:
+        return (
+            f"A molecule made up with seed {molecule['molecule_seed']}: a body of random helices at rest, and"
+            f" domains of {molecule['residues']} residues about it, which {', '.join(molecule['domains'])}:"
+            " nothing of it is found in nature."
+        )
     if "topology" in molecule:
         return f"Conformations are snapshots of {', '.join(molecule['trajectories'])}. {PROGRESS}"
     return "Conformations are snapshots of a trajectory computed by others."

@@ -8,7 +8,7 @@ from typing import TypeVar
 from tyro import MISSING
 
 from temporem.simulation.densities import DensityOptions
-from temporem.simulation.molecules import AdenylateKinase, Torsion, Trajectory, Transition
+from temporem.simulation.molecules import AdenylateKinase, Phantom, Torsion, Trajectory, Transition
 from temporem.simulation.motions import ConstantSpeed, PassingThrough
 from temporem.simulation.options import SimulationOptions
 
@@ -40,6 +40,10 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
         SimulationOptions(
             molecule=AdenylateKinase(), motion=PassingThrough(states=20), movies=50, frames=20, box_size=48
         ),
+    ),
+    "phantom": (
+        "A molecule made up, whose domains turn, slide, appear and vanish.",
+        SimulationOptions(molecule=Phantom(), motion=PassingThrough(states=19)),
     ),
 }
 """What it is, and its options."""

@@ -36,6 +36,10 @@ class Route(Protocol):
         """Conformations (K, atoms, 3), Å, at states (K,)."""
         ...
 
+    def occupancy(self, state: FloatArray) -> npt.NDArray[np.float32] | None:
+        """How much of each atom there is, (K, atoms), at states (K,); None where there is all of all."""
+        ...
+
     def value(self, state: FloatArray) -> FloatArray:
         """Physical value (K,) of states (K,), in `unit`."""
         ...
@@ -72,6 +76,9 @@ class TorsionRoute:
         """Conformations (K, atoms, 3), Å, at states (K,)."""
         turned = rotated_about_bond(self.structure.positions, *self._bond, np.radians(self.value(state)))
         return superposed(turned, self.structure.positions)
+
+    def occupancy(self, state: FloatArray) -> None:
+        """All of every atom, in all states."""
 
     def value(self, state: FloatArray) -> FloatArray:
         """Degrees turned, (K,)."""
@@ -123,6 +130,9 @@ class TrajectoryRoute:
     def positions(self, state: FloatArray) -> npt.NDArray[np.float32]:
         """Conformations (K, atoms, 3), Å, at states (K,)."""
         return np.asarray(self.trajectory[self._snapshot(state)])
+
+    def occupancy(self, state: FloatArray) -> None:
+        """All of every atom, in all states."""
 
     def value(self, state: FloatArray) -> FloatArray:
         """Snapshot numbers (K,), from 0."""

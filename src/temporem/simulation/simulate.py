@@ -81,6 +81,7 @@ def simulate(options: SimulationOptions, output: Path) -> None:
             translation_in_angstroms=translation.numpy(),
             structure=shown.structure,
             positions=shown.positions,
+            occupancy=shown.occupancy,
             density=options.density,
             box_size=options.box_size,
             pixel_size_in_angstroms=options.pixel_size_in_angstroms,

@@ -22,6 +22,7 @@ from temporem.simulation.structures import Structure, load_structure, save_struc
 __all__ = ["Truth"]
 
 FORMAT = 1
+OCCUPANCY = "occupancy.npy"
 CACHE_IN_BYTES = 2**28
 
 
@@ -50,6 +51,8 @@ class Truth:
     snr: float
     """Variance of the clean images / variance of the noise, over all pixels of all images."""
     noise_variance: float
+    occupancy: npt.NDArray[np.float32] | None = None
+    """(conformations, atoms), how much of each atom there is; None where there is all of all."""
     _recent: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -80,6 +83,7 @@ class Truth:
                 self.box_size,
                 self.pixel_size_in_angstroms,
                 self.density,
+                None if self.occupancy is None else np.asarray(self.occupancy[conformation]),
             )
         self._recent[conformation] = volume
         if len(self._recent) > max(1, CACHE_IN_BYTES // volume.nbytes):
@@ -101,6 +105,9 @@ class Truth:
         save_structure(folder / "structure.npz", self.structure)
         with replacing(folder / "positions.npy") as temporary:
             np.save(temporary, self.positions)
+        if self.occupancy is not None:
+            with replacing(folder / OCCUPANCY) as temporary:
+                np.save(temporary, self.occupancy)
         with replacing(folder / "poses.npz") as temporary:
             np.savez(
                 temporary, rotation=self.rotation, translation_in_angstroms=self.translation_in_angstroms
@@ -140,7 +147,8 @@ class Truth:
                     converters=dict.fromkeys(("time", "state", "value"), float),
                 ),
                 structure=load_structure(folder / "structure.npz"),
-                positions=np.load(folder / "positions.npy", mmap_mode="r", allow_pickle=False),
+                positions=_mapped(folder / "positions.npy"),
+                occupancy=_mapped(folder / OCCUPANCY) if (folder / OCCUPANCY).exists() else None,
                 density=density_options,
                 **pose_arrays,
                 **facts,
@@ -148,6 +156,7 @@ class Truth:
             consistent = (
                 len(truth) == len(truth.rotation) == len(truth.translation_in_angstroms)
                 and truth.positions.shape[1:] == (len(truth.structure), 3)
+                and (truth.occupancy is None or truth.occupancy.shape == truth.positions.shape[:2])
                 and 0 <= truth.conformation.min() <= truth.conformation.max() < truth.number_of_conformations
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
@@ -159,3 +168,8 @@ class Truth:
                 f"the parts of the truth in {folder} do not belong together: simulate the movies anew."
             )
         return truth
+
+
+def _mapped(path: Path) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
