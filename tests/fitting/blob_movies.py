@@ -39,17 +39,23 @@ class Images:
 
 @dataclass(frozen=True)
 class Molecule:
-    """A body, and an arm that turns with the state: atoms of a Gaussian profile."""
+    """A body, and an arm that turns with the state, or stands still and vanishes: Gaussian atoms."""
 
     box: int
+    arm_vanishes: bool = False
 
     def positions(self, state: Tensor) -> Tensor:
         """(states, atoms, 3) in pixels from the centre; states in [0, 1]."""
         body = torch.tensor([[-2.0, 0, 0], [0, -2, 1], [0, 1, -2], [-1, 2, 2], [1, 1, 0]]) * self.box / 20
-        angle = state * math.pi / 1.5
+        angle = (0.5 + 0 * state if self.arm_vanishes else state) * math.pi / 1.5
         along = torch.tensor([3.0, 4.5, 6.0]) * self.box / 20
         arm = torch.stack((angle.cos(), angle.sin(), 0 * angle), -1)[:, None] * along[:, None]
         return torch.cat((body.expand(len(state), -1, -1), arm), dim=1)
+
+    def weights(self, state: Tensor) -> Tensor:
+        """(states, atoms)."""
+        arm = 1 - state if self.arm_vanishes else torch.ones_like(state)
+        return torch.cat((torch.ones(len(state), 5), arm[:, None].expand(-1, 3)), dim=1)
 
     def profile(self, position: Tensor) -> Tensor:
         axis = torch.arange(self.box) - self.box // 2
@@ -59,13 +65,13 @@ class Molecule:
     def volumes(self, state: Tensor) -> Tensor:
         """(states, n, n, n), [z, y, x]."""
         x, y, z = self.profile(self.positions(state)).unbind(2)
-        return torch.einsum("saz,say,sax->szyx", z, y, x)
+        return torch.einsum("sa,saz,say,sax->szyx", self.weights(state), z, y, x)
 
     def images(self, state: Tensor, rotation: Tensor, shift: Tensor) -> Tensor:
         """Projections (frames, n, n) without noise; `shift` in pixels."""
         turned = torch.einsum("fij,faj->fai", rotation, self.positions(state))
         x, y = (self.profile(turned[..., i] + shift[:, None, i]) for i in (0, 1))
-        return torch.einsum("fay,fax->fyx", y, x)
+        return torch.einsum("fa,fay,fax->fyx", self.weights(state), y, x)
 
 
 def optics(frames: int, generator: torch.Generator) -> ContrastTransfer:
@@ -160,11 +166,14 @@ def store_of(
     return FrameStore(movies, prepared, torch.device("cpu"))
 
 
-def blob_store(state: Tensor, box: int = 16, snr: float = 1.0, seed: int = 0) -> FrameStore:
+def blob_store(
+    state: Tensor, box: int = 16, snr: float = 1.0, seed: int = 0, arm_vanishes: bool = False
+) -> FrameStore:
     """Movies of the molecule with these states (movies, frames), without CTF and shifts."""
     generator = torch.Generator().manual_seed(seed)
     rotation = random_rotations(state.numel(), generator).float()
-    clean = Molecule(box).images(state.flatten(), rotation, torch.zeros(state.numel(), 2))
+    shift = torch.zeros(state.numel(), 2)
+    clean = Molecule(box, arm_vanishes).images(state.flatten(), rotation, shift)
     sd = float(clean.std()) / math.sqrt(snr)
     images = clean + sd * torch.randn(clean.shape, generator=generator)
     rows = np.arange(state.numel())

@@ -13,7 +13,7 @@ from temporem.cli.main import main
 from temporem.fitting.applying import infer_states
 from temporem.fitting.frames import FrameStore
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
-from temporem.model.deformation_field import DeformationField
+from temporem.model.fields import DeformationField
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames
 from temporem.physics.lattice import half_disc

@@ -1,6 +1,7 @@
 """A known motion is found, a still molecule stays still, and an interrupted fit ends as a whole one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from blob_movies import Molecule, blob_store, silent, swinging, write_movies
 
 from temporem.errors import UserError
 from temporem.fitting import deformation, linear
+from temporem.fitting.deformable import deformation_facts
 from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
 from temporem.fitting.deformation_choice import Choice, choose, left_out
 from temporem.fitting.options import FittingOptions
@@ -29,13 +31,15 @@ def fit(
     z: torch.Tensor,
     folder: Path | None = None,
     record: Callable[[dict[str, Any]], object] = lambda _: None,
+    arm_vanishes: bool = False,
+    options: DeformationOptions = OPTIONS,
 ) -> Deformed:
-    store = blob_store(state, BOX, snr=2.0)
-    volume = Molecule(BOX).volumes(torch.tensor([0.5]))[0]
+    store = blob_store(state, BOX, snr=2.0, arm_vanishes=arm_vanishes)
+    volume = Molecule(BOX, arm_vanishes).volumes(torch.tensor([0.5]))[0]
     # In the scale of images: a volume's voxels sum to its projection's.
     power = torch.full((BOX // 2 + 1,), 0.05)
     mask = torch.ones(BOX, BOX, BOX)
-    return fit_deformation(store, z, volume, mask, power, OPTIONS, 0, folder, silent, record)
+    return fit_deformation(store, z, volume, mask, power, options, 0, folder, silent, record)
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -54,8 +58,23 @@ def test_a_known_motion_is_found() -> None:
     for volume, truth in zip(volumes, true, strict=True):
         assert correlation(volume, truth) > 0.93
         assert correlation(volume, truth) > correlation(still, truth)
+    assert deformation_facts(found)["appearing_share_of_mass"] < 0.05
     inside = found.generator.amplitude > 0.1 * found.generator.amplitude.max()
     assert found.generator.volume_changes(found.states.mean)[:, inside].min() > 0
+
+
+def test_density_that_vanishes_is_found() -> None:
+    state = swinging(16, 10)
+    z = (state.reshape(-1, 1) - state.mean()) / state.std()
+    found = fit(state, z, arm_vanishes=True, options=replace(OPTIONS, frames_per_batch=10))
+    rows = state.flatten().sort().indices[[0, 80, -1]]
+    true = Molecule(BOX, True).volumes(state.flatten()[rows])
+    for volume, truth in zip(found.generator.volumes(found.states.mean[rows]), true, strict=True):
+        assert correlation(volume, truth) > 0.95
+    # Three of eight atoms of one mass are gone in the end, less what the penalty costs.
+    mass = found.generator.amplitudes(found.states.mean[rows]).sum(1).tolist()
+    assert 5 / 8 < mass[2] / mass[0] < 7 / 8
+    assert deformation_facts(found)["appearing_share_of_mass"] > 0.05
 
 
 def test_a_stopped_fit_ends_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

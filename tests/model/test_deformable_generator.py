@@ -1,4 +1,4 @@
-"""The density that moves: it keeps its mass, slices are projections, and without motion nothing changes."""
+"""The density that moves, appears and vanishes: slices are projections, and mass changes as it should."""
 
 import math
 
@@ -19,7 +19,7 @@ def normal(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def moving(still: bool = False) -> DeformableGenerator:
+def moving(still: bool = False, conserved: bool = False) -> DeformableGenerator:
     config = DeformableGeneratorConfig(BOX, LATENT, 4.0)
     torch.manual_seed(0)
     generator = DeformableGenerator(config, torch.Generator().manual_seed(0))
@@ -28,6 +28,8 @@ def moving(still: bool = False) -> DeformableGenerator:
     if still:
         for parameter in generator.field.state.parameters():
             torch.nn.init.zeros_(parameter)
+    if not conserved:
+        torch.nn.init.normal_(generator.occupancy_field.where[-1].weight, std=0.3)  # type: ignore[arg-type]
     return generator.requires_grad_(False)
 
 
@@ -50,8 +52,18 @@ def test_slices_are_projections_of_volumes() -> None:
     assert (found - expected).abs().square().mean() < 1e-4 * expected.abs().square().mean()
 
 
-def test_mass_is_kept() -> None:
+def test_mass_changes_by_the_occupancy() -> None:
     generator = moving()
+    z = normal(4, LATENT, seed=5)
+    changes = generator.occupancy_changes(z)
+    assert changes.std() > 0.02
+    expected = (generator.amplitude * (1 + changes)).sum(1)
+    assert generator.volumes(z).sum((1, 2, 3)).tolist() == pytest.approx(expected.tolist(), rel=1e-3)
+    assert torch.allclose(generator.amplitudes(z).sum(1), expected)
+
+
+def test_mass_is_kept_at_the_start() -> None:
+    generator = moving(conserved=True)
     mass = float(generator.amplitude.sum())
     assert generator.volumes(normal(4, LATENT, seed=5)).sum((1, 2, 3)).tolist() == pytest.approx(
         [mass] * 4, rel=1e-3
@@ -59,7 +71,7 @@ def test_mass_is_kept() -> None:
 
 
 def test_without_motion_all_states_are_one() -> None:
-    generator = moving(still=True)
+    generator = moving(still=True, conserved=True)
     first, second = generator.volumes(normal(2, LATENT, seed=6))
     assert torch.equal(first, second)
     assert generator.displacements(normal(2, LATENT, seed=6)).abs().max() == 0
@@ -78,7 +90,7 @@ def test_volume_change_is_that_of_a_small_tetrahedron() -> None:
 
 def test_slices_pull_at_field_and_states() -> None:
     generator = moving().double()
-    generator.field.requires_grad_()
+    generator.requires_grad_()
     z = normal(2, LATENT, seed=8).double().requires_grad_()
     frequency = half_disc(BOX, 6).frequency.double()
     target = normal(2, len(frequency), seed=9)
@@ -89,10 +101,11 @@ def test_slices_pull_at_field_and_states() -> None:
         waves = torch.exp(-2j * math.pi / BOX * (across @ frequency.T))
         width = float(generator.width_in_pixels) / BOX
         envelope = torch.exp(-2 * (math.pi * width) ** 2 * frequency.square().sum(-1))
-        return torch.einsum("p,fpk->fk", generator.amplitude + 0j, waves) * envelope / BOX
+        amplitude = generator.amplitude * (1 + generator.occupancy_changes(states))
+        return torch.einsum("fp,fpk->fk", amplitude + 0j, waves) * envelope / BOX
 
     slopes = []
-    wanted = (z, *generator.field.parameters())
+    wanted = (z, *generator.parameters())
     for slices in (term_by_term(z), generator.slices(z, rotation, frequency)):
         energy = (slices - target).abs().square().sum()
         slopes.append(torch.cat([x.flatten() for x in torch.autograd.grad(energy, wanted)]))

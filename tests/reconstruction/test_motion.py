@@ -14,7 +14,7 @@ from torch import Tensor
 from temporem.cli.main import main
 from temporem.errors import UserError
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
-from temporem.model.deformation_field import DeformationField
+from temporem.model.fields import DeformationField, OccupancyField
 from temporem.reconstruction.motion import morph, open_motion, rigid_segments, write_motion
 from temporem.reconstruction.run import Run
 from temporem.reconstruction.volume_file import read_volume
@@ -121,6 +121,31 @@ def test_files_of_a_motion(run: Run, tmp_path: Path) -> None:
     length = np.linalg.norm(arrows[:, 3:] - arrows[:, :3], axis=1)
     away = np.hypot(arrows[:, 0] - CENTRE, arrows[:, 1] - CENTRE)
     np.testing.assert_allclose(length, 2 * np.sin(float(ANGLES[8] - middle) / 2) * away, atol=0.01)
+
+
+class Fading(OccupancyField):
+    """The arm vanishes with the angle."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 2, torch.Generator())
+
+    def forward(self, position: Tensor, z: Tensor) -> Tensor:
+        return -z / math.pi * (position[:, 0] > 6)
+
+
+def test_what_vanishes_is_written(run: Run, tmp_path: Path) -> None:
+    generator = run.generator()
+    assert isinstance(generator, DeformableGenerator)
+    generator.occupancy_field = Fading()
+    write_motion(run, tmp_path / "out", [0, 8], None, 0)
+    saved = np.load(tmp_path / "out" / "motion.npz")
+    arm = molecule()[:, 0] > 6
+    there = 1 - ANGLES / math.pi
+    expected = np.where(arm, there[[0, 8], None].numpy() / float(there.max()), 1)
+    np.testing.assert_allclose(saved["occupancy"], expected, atol=1e-5)
+    appearing = read_volume(tmp_path / "out" / "appearing.mrc")
+    place = tuple(np.round(saved["points"][arm][0] / PIXEL).astype(int)[::-1])
+    assert float(appearing[place]) == pytest.approx(float(there.std() / there.max()), rel=1e-3)
 
 
 def write_model(path: Path, positions: Tensor) -> None:

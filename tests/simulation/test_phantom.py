@@ -56,10 +56,13 @@ def test_helices_fill_a_protein_s_volume_and_do_not_lie_in_each_other() -> None:
     assert np.median(neighbours) == pytest.approx(3.8, abs=0.1)
 
 
-@pytest.mark.parametrize("method", ["gaussian", "electron-scattering"])
-def test_the_density_is_linear_in_the_occupancy(method: str) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [DensityOptions(method="gaussian"), DensityOptions(solvent=False), DensityOptions()],
+    ids=["gaussian", "vacuum", "solvent"],
+)
+def test_the_density_is_linear_in_the_occupancy(options: DensityOptions) -> None:
     route = PhantomRoute(("vanish", "appear"), residues=24, seed=0, snapshots=11)
-    options = DensityOptions(method=method, solvent=False)  # type: ignore[arg-type]
     states = np.array([0.0, 0.5, 1.0])
     shares = route.occupancy(states)
     assert shares is not None
@@ -90,14 +93,19 @@ def test_the_same_seed_gives_the_same_molecule_and_another_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("domains", "residues", "snapshots", "said"),
-    [((), 40, 5, "0 domains"), (("turn",), 5, 5, "5 residues"), (("turn",), 40, 1, "1 snapshots")],
+    ("domains", "residues", "seed", "snapshots", "said"),
+    [
+        ((), 40, 0, 5, "0 domains"),
+        (("turn",), 5, 0, 5, "5 residues"),
+        (("turn",), 40, -1, 5, "seed is -1"),
+        (("turn",), 40, 0, 1, "1 snapshots"),
+    ],
 )
 def test_what_makes_no_molecule_ends_in_a_sentence(
-    domains: tuple[Change, ...], residues: int, snapshots: int, said: str
+    domains: tuple[Change, ...], residues: int, seed: int, snapshots: int, said: str
 ) -> None:
     with pytest.raises(UserError, match=said):
-        PhantomRoute(domains, residues, 0, snapshots)
+        PhantomRoute(domains, residues, seed, snapshots)
 
 
 def test_the_truth_keeps_the_occupancy(tmp_path: Path) -> None:

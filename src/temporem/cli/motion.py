@@ -25,8 +25,9 @@ def motion(
 ) -> None:
     """Describe the motion of a run of one moving density: arrows, amplitudes and rigid parts.
 
-    Writes motion.cxc, which shows them in ChimeraX, arrows as BILD files, maps of the amplitude and of the
-    parts, their turns and shifts as parts.csv, and all displacements as motion.npz.
+    Writes motion.cxc, which shows them in ChimeraX, arrows as BILD files, maps of the amplitude, of what
+    appears and vanishes and of the parts, their turns and shifts as parts.csv, and all displacements as
+    motion.npz.
 
     Args:
         run: Folder made by `temporem reconstruct`.
@@ -48,6 +49,7 @@ def motion(
         f"Density is displaced by {found.amplitude_in_angstroms:.2f} Å rms over the states; displacements "
         f"written are from image {found.reference_image}, whose state is in the middle."
     )
+    print(f"Of the density {found.appearing_share:.1%} appears and vanishes (see appearing.mrc).")
     segments = found.segments
     turns = segments.angle_in_degrees.max(0).values.tolist()
     left = segments.unexplained.square().mean(0).sqrt().tolist()

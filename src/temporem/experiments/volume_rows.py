@@ -9,7 +9,7 @@ from torch import Tensor
 
 from temporem.experiments.alignment import in_frame_of_truth
 from temporem.reconstruction.run import Run
-from temporem.report.comparison import FOUND, MIXED, TRUE, VOLUME_PER_HEAVY_ATOM
+from temporem.report.comparison import FOUND, MIXED, TRUE, voxels_of
 from temporem.report.run_facts import evenly_spaced
 from temporem.report.scene import scene_of
 from temporem.report.style import in_house_style, new_figure
@@ -39,14 +39,17 @@ def volumes_figure(
     of_movie = states[states["movie"] == movie].sort_values("time", kind="stable")
     chosen = of_movie.iloc[evenly_spaced(len(of_movie), COLUMNS)]
     rows = chosen["image"].to_numpy(np.int64)
-    heavy = int((np.asarray(truth.structure.elements) > 1).sum())
-    voxels = round(heavy * VOLUME_PER_HEAVY_ATOM / truth.pixel_size_in_angstroms**3)
+    voxels = voxels_of(truth, rows)
     series = {"truth": list(truth.volumes(rows))}
     series |= {arm: [shown_of(arm, volume) for _, volume in run.volumes(rows)] for arm, run in runs.items()}
     first = next(iter(runs))
     series["all as one"] = [shown_of(first, runs[first].consensus())]
+    mean = [round(np.mean(voxels))]
     surfaces = {
-        name: [volume - level_enclosing(volume, voxels) for volume in volumes]
+        name: [
+            volume - level_enclosing(volume, count)
+            for volume, count in zip(volumes, mean if name == "all as one" else voxels, strict=True)
+        ]
         for name, volumes in series.items()
     }
     by_state = np.argsort(chosen["state"].to_numpy(), kind="stable")

@@ -135,7 +135,7 @@ def solve_density(
         advance(1, "density")
         return total
 
-    generator.field.requires_grad_(False)
+    generator.requires_grad_(False)
     generator.place(density.points, density.width_in_pixels)
     unknowns = unknowns.detach()
     residual = -gradient(unknowns, True)
@@ -147,5 +147,5 @@ def solve_density(
         residual = residual - length * product
         before, power = power, residual.square().sum()
         direction = residual + power / before * direction
-    generator.field.requires_grad_(True)
+    generator.requires_grad_(True)
     generator.amplitude = density.amplitude(unknowns).detach()

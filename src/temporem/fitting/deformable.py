@@ -26,6 +26,8 @@ MOST_COMPONENTS = 3
 """Unless a person says how many, of the linear states: the rest is mostly noise, and the motion would follow
 it."""
 _STATES_FOR_FACTS = 200
+_INSIDE = 0.1
+"""Of the largest mass at a point: what emptier space does is no matter."""
 
 
 @dataclass(frozen=True)
@@ -128,27 +130,24 @@ def deformation_facts(found: Deformed) -> dict[str, Any]:
     """What a person may ask of a deformation, as JSON holds it.
 
     `points`: Gaussians of the density. `displacement_in_angstroms`: of the density's mass, root mean square
-    over states. `least_volume_change`: of any small volume in any state, 1 where nothing is stretched; at or
-    below 0 (`folds`) the motion is impossible. `relaxation_times`: in usual frame intervals.
+    over states. `appearing_share_of_mass`: what comes and goes, the standard deviations over states of the
+    mass at each point, summed, of all mass. `least_volume_change`: of any small volume in any state, 1 where
+    nothing is stretched; at or below 0 (`folds`) the motion is impossible. `relaxation_times`: in usual frame
+    intervals.
     """
     generator = found.generator
     rows = torch.linspace(0, len(found.states.mean) - 1, _STATES_FOR_FACTS).round().long()
     z = found.states.mean[rows.to(found.states.mean.device)]
     moved = generator.displacements(z)
-    weight = generator.amplitude.clamp(min=0)
-    squared = (moved - moved.mean(0)).square().sum(-1).mean(0)
-    least = float(_inside(generator.volume_changes(z), weight).min())
+    # What is not there in a state tells nothing of the motion in it.
+    weight = generator.amplitudes(z).clamp(min=0)
+    squared = (moved - moved.mean(0)).square().sum(-1)
+    least = float(generator.volume_changes(z)[weight > _INSIDE * weight.max()].min())
     return {
         "points": len(generator.points),
         "displacement_in_angstroms": float(((squared * weight).sum() / weight.sum()).sqrt()),
+        "appearing_share_of_mass": float(weight.std(0).sum() / weight.mean(0).sum()),
         "least_volume_change": least,
         "folds": least <= 0,
         "relaxation_times": found.relaxation_time.tolist(),
     }
-
-
-def _inside(
-    change: Float[Tensor, "states points"], weight: Float[Tensor, " points"]
-) -> Float[Tensor, "states inner"]:
-    """Where there is density: what empty space does is no matter."""
-    return change[:, weight > 0.1 * weight.max()]

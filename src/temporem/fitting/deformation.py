@@ -54,7 +54,13 @@ __all__ = [
 ]
 
 CHECKPOINT = "deformation"
-TERMS = ("negative_log_likelihood", "rigidity_prior", "folding_prior", "density_prior")
+TERMS = (
+    "negative_log_likelihood",
+    "rigidity_prior",
+    "folding_prior",
+    "conservation_prior",
+    "density_prior",
+)
 """Of the objective, in nats per frame; the first of the coefficients up to the resolution of the pass."""
 _MOMENTUM = 0.9
 _ROOM = 1.1
@@ -66,7 +72,7 @@ _SMALLEST_COMPONENT = 0.03
 _DILATION, _EDGE = 1.0, 1.5
 """Of the support, in pixels."""
 _STATES_IN_PRIOR = 4
-"""Of a batch, on which strain and folding are judged."""
+"""Of a batch, on which strain, folding and change of occupancy are judged."""
 _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
 _POSES_FROM_IN_ANGSTROMS = 14.0
@@ -104,13 +110,15 @@ class DeformationOptions:
     width: int = 64
     frames_per_batch: int = 50
     field_rate: float = 12e-3
-    """Of Adam, at the start."""
+    """Of Adam, at the start, for motion and occupancy."""
     density_rate: float = 0.05
     """Share of a Newton step that a batch makes, at the start."""
     rigidity: float = 300.0
     """Nats per frame for a mean squared strain of one."""
     folding: float = 3000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
+    conservation: float = 300.0
+    """Nats per frame for a mean squared change of occupancy of one."""
     solves: int = 3
     """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
     more_solves: int = 2
@@ -353,12 +361,12 @@ class _Climb:
         self.generator.place(density.points, density.width_in_pixels)
         self.pairs = neighbours(density.points, density.spacing_in_pixels)
         self.unknowns = density.start(volume).requires_grad_()
-        self.of_field = torch.optim.Adam(self.generator.field.parameters(), betas=(0.9, 0.99))
+        self.of_fields = torch.optim.Adam(self.generator.parameters(), betas=(0.9, 0.99))
         self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)
 
     def run(self, share: float) -> dict[str, float]:
         """One pass, with that share of the rates; the terms of the objective, in nats per frame."""
-        self.of_field.param_groups[0]["lr"] = self.options.field_rate * share
+        self.of_fields.param_groups[0]["lr"] = self.options.field_rate * share
         self.of_density.param_groups[0]["lr"] = self.options.density_rate * (1 - _MOMENTUM) * share
         totals = dict.fromkeys(TERMS, 0.0)
         for batch in self.store.epoch(self.options.frames_per_batch, self.random):
@@ -379,13 +387,14 @@ class _Climb:
         chosen = torch.randperm(len(z), generator=self.random)[:_STATES_IN_PRIOR].to(z.device)
         strained = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
         folded = self.options.folding * folding(self.generator, z[chosen], self.random)
+        changed = self.options.conservation * self.generator.occupancy_changes(z[chosen]).square().mean()
         prior = self.density.prior_energy(self.unknowns)
-        loss = (data / len(z) + strained + folded) * len(self.store) + prior
-        self.of_field.zero_grad()
+        loss = (data / len(z) + strained + folded + changed) * len(self.store) + prior
+        self.of_fields.zero_grad()
         self.of_density.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         require_finite(loss.item(), "the likelihood of the deformation", _REMEDY)
-        self.of_field.step()
+        self.of_fields.step()
         self.of_density.step()
-        terms = (data / len(z), strained, folded, prior / len(self.store))
+        terms = (data / len(z), strained, folded, changed, prior / len(self.store))
         return tuple(float(term.detach()) for term in terms)

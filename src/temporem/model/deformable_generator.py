@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from temporem.model.deformation_field import DeformationField
+from temporem.model.fields import DeformationField, OccupancyField
 from temporem.model.generators import Generator
 from temporem.physics.points import point_slices, point_volume
 
@@ -30,14 +30,17 @@ class DeformableGeneratorConfig:
     """Gaussians that make up the canonical density."""
     modes: int = 12
     """Shapes of motion in the deformation field."""
+    occupancy_modes: int = 4
+    """Shapes in which density appears and vanishes."""
     width: int = 64
-    """Units of the field's hidden layer."""
+    """Units of the fields' hidden layers."""
 
 
 class DeformableGenerator(Generator):
-    """V(z) = Σ_j a_j g(r − x_j − u(x_j, z)): Gaussians g at points x_j, displaced by a field u.
+    """V(z) = Σ_j a_j (1 + ω(x_j, z)) g(r − x_j − u(x_j, z)): Gaussians g at points x_j, displaced by u.
 
-    A Gaussian's mass a_j goes with it, so mass is conserved. Latents are of order one.
+    A Gaussian's mass a_j goes with it, and mass is conserved but for ω, what appears and vanishes. Latents
+    are of order one.
     """
 
     points: Tensor
@@ -49,6 +52,9 @@ class DeformableGenerator(Generator):
         self.config = config
         self.box_size, self.latent_dim = config.box_size, config.latent_dim
         self.field = DeformationField(config.latent_dim, config.modes, config.width, generator)
+        self.occupancy_field = OccupancyField(
+            config.latent_dim, config.occupancy_modes, config.width, generator
+        )
         self.register_buffer("points", torch.zeros(config.points, 3))
         self.register_buffer("amplitude", torch.zeros(config.points))
         self.register_buffer("width_in_pixels", torch.tensor(0.5))
@@ -71,6 +77,22 @@ class DeformableGenerator(Generator):
     def positions(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states points 3"]:
         """Where the Gaussians are, in pixels from the box's centre."""
         return self.points + self.displacements(z) / self.config.pixel_size_in_angstroms
+
+    def occupancy_changes(
+        self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
+    ) -> Float[Tensor, "states points"]:
+        """ω at points, as in `displacements`."""
+        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        changes: Tensor = self.occupancy_field(where, z)
+        return changes
+
+    def amplitudes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states points"]:
+        """Of the Gaussians in these states, as one product."""
+        field, where = self.occupancy_field, self.points * self.config.pixel_size_in_angstroms
+        amounts, shapes = field.amounts(z), field.shapes(where)[:, 0]
+        one = torch.ones_like(shapes[:, :1])
+        in_all = torch.cat((amounts, torch.ones_like(amounts[:, :1])), -1)
+        return in_all @ (torch.cat((shapes, one), -1) * self.amplitude[:, None]).mT
 
     def volume_changes(
         self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
@@ -98,14 +120,14 @@ class DeformableGenerator(Generator):
     ) -> Complex[Tensor, "frames coefficients"]:
         """Central slices at whole frequencies; see `Generator.slices`."""
         across = self._across(z, rotation[:, :2])
-        return point_slices(across, self.amplitude, frequency, self.box_size) * self._envelope(frequency)
+        return point_slices(across, self.amplitudes(z), frequency, self.box_size) * self._envelope(frequency)
 
     @torch.no_grad()
     def volumes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states n n n"]:
         """Volumes [z, y, x]; see `Generator.volumes`."""
         moved = [
-            point_volume(position, self.amplitude, self.box_size, float(self.width_in_pixels))
-            for position in self.positions(z)
+            point_volume(position, amplitude, self.box_size, float(self.width_in_pixels))
+            for position, amplitude in zip(self.positions(z), self.amplitudes(z), strict=True)
         ]
         return torch.stack(moved)
 

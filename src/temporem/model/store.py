@@ -55,7 +55,7 @@ def load_generator(directory: Path, device: torch.device) -> Generator:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"the model in {directory} is missing or damaged ({reason}): "
+            f"the model in {directory} is missing, damaged or of another version of temporem ({reason}): "
             "finish the run with --resume, or make it anew."
         ) from error
     return generator.to(device)

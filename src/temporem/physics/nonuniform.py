@@ -21,15 +21,18 @@ _PRECISION = 1e-3
 
 def point_sums(
     position: Float[Tensor, "frames 2 points"],
-    amplitude: Float[Tensor, " points"],
+    amplitude: Float[Tensor, "*#frames points"],
     kx: Int[Tensor, " coefficients"],
     ky: Int[Tensor, " coefficients"],
 ) -> Complex[Tensor, "frames coefficients"]:
     """Σ_j a_j exp(−i k·p_j) with p in radians, differentiable in position and amplitude; on the processor.
 
+    Amplitudes are of all frames, or of each.
+
     Frames are shared out among torch's threads; the result does not depend on how many there are.
     """
-    sums: Tensor = _PointSums.apply(position, amplitude, kx, ky)  # type: ignore[no-untyped-call]
+    of_frames = amplitude.expand(len(position), -1)
+    sums: Tensor = _PointSums.apply(position, of_frames, kx, ky)  # type: ignore[no-untyped-call]
     return sums
 
 
@@ -39,14 +42,14 @@ class _PointSums(torch.autograd.Function):
         across = position.detach().contiguous()
         ctx.save_for_backward(across, amplitude, kx, ky)
         size = _modes(kx, ky)
-        strengths = amplitude.detach().to(_complex(amplitude)).numpy()
+        strengths = amplitude.detach()
         sums = torch.empty(len(across), size, size, dtype=_complex(amplitude))
 
         def sum_frames(frames: range) -> None:
             plan = _plan(1, size, 1, -1, amplitude)
             for frame in frames:
                 plan.setpts(*across[frame].numpy())
-                plan.execute(strengths, sums[frame].numpy())
+                plan.execute(strengths[frame].to(_complex(amplitude)).numpy(), sums[frame].numpy())
 
         _share_out(sum_frames, len(across))
         return sums[:, size // 2 + kx, size // 2 + ky]
@@ -78,8 +81,10 @@ class _PointSums(torch.autograd.Function):
         _share_out(sum_coefficients, len(across))
         of_position = None
         if moved:
-            of_position = torch.stack((of_points[:, 1].real, of_points[:, 1].imag), dim=1) * amplitude
-        return of_position, of_points[:, 0].real.sum(0), None, None
+            of_position = (
+                torch.stack((of_points[:, 1].real, of_points[:, 1].imag), dim=1) * amplitude[:, None]
+            )
+        return of_position, of_points[:, 0].real.contiguous(), None, None
 
 
 def _modes(kx: Tensor, ky: Tensor) -> int:

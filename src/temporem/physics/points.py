@@ -26,13 +26,14 @@ _POINTS_AT_ONCE = 1 << 16
 
 def point_slices(
     position: Float[Tensor, "frames 2 points"],
-    amplitude: Float[Tensor, " points"],
+    amplitude: Float[Tensor, "*#frames points"],
     frequency: Float[Tensor, "coefficients 2"],
     box_size: int,
 ) -> Complex[Tensor, "frames coefficients"]:
     """Transforms of points projected onto the image plane, differentiable in position and amplitude.
 
-    `position` is x and y in pixels from the image's origin, `frequency` whole cycles per box. Scaled as in
+    `position` is x and y in pixels from the image's origin, `amplitude` of all frames or of each, `frequency`
+    whole cycles per box. Scaled as in
     `physics.volumes`: (1/n) Σ_j a_j exp(−2πi k·p_j / n). Points beyond the box come in on the other side.
     """
     kx, ky = frequency.round().long().unbind(-1)
@@ -43,14 +44,15 @@ def point_slices(
 
 def spread_slices(
     position: Float[Tensor, "frames 2 points"],
-    amplitude: Float[Tensor, " points"],
+    amplitude: Float[Tensor, "*#frames points"],
     kx: Int[Tensor, " coefficients"],
     ky: Int[Tensor, " coefficients"],
     box_size: int,
 ) -> Complex[Tensor, "frames coefficients"]:
     """`point_slices` in tensor operations alone, for any device."""
     size = 4 * max(1, int(torch.maximum(kx.abs().max(), ky.abs().max())))
-    grid = _Spread.apply(position.mT * (size / box_size), amplitude, size)  # type: ignore[no-untyped-call]
+    of_frames = amplitude.expand(len(position), -1)
+    grid = _Spread.apply(position.mT * (size / box_size), of_frames, size)  # type: ignore[no-untyped-call]
     transform = torch.fft.fft2(grid.unflatten(-1, (size, size))).flatten(1)
     correction = _kernel_transform(kx, size) * _kernel_transform(ky, size) * box_size
     slices: Tensor = transform[:, (ky % size) * size + kx % size] / correction
@@ -113,7 +115,8 @@ def _taps(
 
 
 class _Spread(torch.autograd.Function):
-    """Points (frames, points, 2) in grid points, amplitudes → grids (frames, size²), [y, x], origin first."""
+    """Points (frames, points, 2) in grid points, amplitudes (frames, points) → grids (frames, size²), [y, x],
+    origin first."""
 
     @staticmethod
     def forward(ctx: Any, position: Tensor, amplitude: Tensor, size: int) -> Tensor:
@@ -124,7 +127,7 @@ class _Spread(torch.autograd.Function):
             x, y = position[part].unbind(-1)
             weight_x, _, index_x = _taps(x, size, derivative=False)
             weight_y, _, index_y = _taps(y, size, derivative=False)
-            weight_y, index_y = weight_y * amplitude, index_y * size
+            weight_y, index_y = weight_y * amplitude[part], index_y * size
             for i in range(_WIDTH):
                 for j in range(_WIDTH):
                     grid[part].scatter_add_(1, index_y[i] + index_x[j], weight_y[i] * weight_x[j])
@@ -154,9 +157,9 @@ class _Spread(torch.autograd.Function):
                 if slope_y is not None:
                     along_y.addcmul_(row, slope_y[i])
                     along_x.addcmul_(row_slope, weight_y[i])
-            of_amplitude += along_amplitude.sum(0)
+            of_amplitude[part] = along_amplitude
             if of_position is not None:
-                of_position[part] = torch.stack((along_x, along_y), dim=-1) * amplitude[:, None]
+                of_position[part] = torch.stack((along_x, along_y), dim=-1) * amplitude[part, :, None]
         return of_position, of_amplitude, None
 
 

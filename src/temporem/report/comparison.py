@@ -102,6 +102,12 @@ def write_comparison(run: Run, truth: Truth, evaluation: Path, output: Path) -> 
     return path
 
 
+def voxels_of(truth: Truth, rows: npt.NDArray[np.integer]) -> list[int]:
+    """How many voxels the molecule fills in each of these images, by its heavy atoms."""
+    voxel = truth.pixel_size_in_angstroms**3
+    return [round(truth.heavy_atoms(int(row)) * VOLUME_PER_HEAVY_ATOM / voxel) for row in rows]
+
+
 def _told(truth: Truth) -> str:
     movies = truth.states["movie"].nunique()
     return (
@@ -118,9 +124,10 @@ def _sides(run: Run, truth: Truth, movie: str) -> tuple[list[Side], list[int]]:
     true = list(truth.volumes(rows))
     found = [volume for _, volume in run.volumes(rows)]
     by_state = np.argsort(of_movie["state"].to_numpy(), kind="stable")
-    heavy = int((np.asarray(truth.structure.elements) > 1).sum())
-    voxels = round(heavy * VOLUME_PER_HEAVY_ATOM / truth.pixel_size_in_angstroms**3)
-    surfaces = [x - level_enclosing(x, voxels) for x in (*true, *found, run.consensus() * run.mask())]
+    voxels = voxels_of(truth, rows)
+    volumes = (*true, *found, run.consensus() * run.mask())
+    enclosed = (*voxels, *voxels, round(np.mean(voxels)))
+    surfaces = [x - level_enclosing(x, count) for x, count in zip(volumes, enclosed, strict=True)]
     scene = scene_of(true[by_state[0]], true[by_state[-1]], surfaces)
     count = len(rows)
     still = scene.draw(surfaces[-1], 0.0, MIXED, SIZE)

@@ -63,7 +63,6 @@ def density(
 
     Raises UserError where an atom lies outside the box, or the blur is not positive.
     """
-    share = np.ones(len(structure), np.float32) if occupancy is None else occupancy
     sigma = options.sigma_in_angstroms
     if sigma is not None and not (math.isfinite(sigma) and sigma > 0):
         raise UserError(f"The density's sigma is {sigma} Å: give a positive number.")
@@ -76,16 +75,17 @@ def density(
         )
     if options.method == "gaussian":
         width = DEFAULT_GAUSSIAN_SIGMA_IN_ANGSTROMS if sigma is None else sigma
-        return _gaussians(positions, structure.elements * share, width, box_size, pixel_size_in_angstroms)
+        weights = structure.elements if occupancy is None else structure.elements * occupancy
+        return _gaussians(positions, weights, width, box_size, pixel_size_in_angstroms)
     return _electron_scattering(
-        structure, positions, share, sigma or 0.0, options.solvent, box_size, pixel_size_in_angstroms
+        structure, positions, occupancy, sigma or 0.0, options.solvent, box_size, pixel_size_in_angstroms
     )
 
 
 def _electron_scattering(
     structure: Structure,
     positions: npt.NDArray[np.float32],
-    occupancy: npt.NDArray[np.float32],
+    occupancy: npt.NDArray[np.float32] | None,
     sigma: float,
     solvent: bool,
     box_size: int,
@@ -95,29 +95,53 @@ def _electron_scattering(
     edge = box_size * pixel_size
     safe_b = 8 * math.pi**2 * (SAFE_SIGMA_IN_FINE_PIXELS * edge / n) ** 2
     sampling_blur = max(0.0, safe_b - float(structure.b_factors.min()))
-    calculator = gemmi.DensityCalculatorE()
-    calculator.grid.set_unit_cell(gemmi.UnitCell(edge, edge, edge, 90, 90, 90))
-    calculator.grid.spacegroup = gemmi.SpaceGroup("P1")
-    calculator.grid.set_size(n, n, n)
-    calculator.cutoff = CUTOFF
-    calculator.blur = sampling_blur
-    calculator.add_model_density_to_grid(
-        _model(structure, positions.astype(np.float64) + edge / 2, occupancy)
+    whole = np.ones(len(structure), np.float32)
+    transform = _potential(
+        structure, positions, whole if occupancy is None else occupancy, n, edge, sampling_blur
     )
-    # gemmi's array is [x, y, z].
-    fine = torch.from_numpy(np.ascontiguousarray(calculator.grid.array.transpose(2, 1, 0)))
-    transform = torch.fft.rfftn(fine)
     if solvent:
-        smoothing = 8 * math.pi**2 * SOLVENT_SIGMA_IN_ANGSTROMS**2 - sampling_blur
-        smooth = torch.fft.irfftn(_blurred(transform, smoothing / (4 * edge**2)), s=(n, n, n)).clamp(min=0)
+        all_there = transform
+        if occupancy is not None:
+            all_there = _potential(structure, positions, whole, n, edge, sampling_blur)
+        to_smooth = (8 * math.pi**2 * SOLVENT_SIGMA_IN_ANGSTROMS**2 - sampling_blur) / (4 * edge**2)
+        smooth = torch.fft.irfftn(_blurred(all_there, to_smooth), s=(n, n, n)).clamp(min=0)
         fourth = (smooth / HALF_DENSITY).square_().square_()
         displaced = fourth / (1 + fourth)
+        if occupancy is not None:
+            # Half a domain displaces half of its solvent.
+            there = torch.fft.irfftn(_blurred(transform, to_smooth), s=(n, n, n)).clamp(min=0)
+            displaced *= (there / smooth.clamp(min=CUTOFF)).clamp(max=1)
         transform -= SOLVENT_DENSITY * _blurred(torch.fft.rfftn(displaced), -sampling_blur / (4 * edge**2))
     cropped = _blurred(
         _cropped(transform, box_size), (8 * math.pi**2 * sigma**2 - sampling_blur) / (4 * edge**2)
     )
     volume: Tensor = torch.fft.irfftn(cropped, s=(box_size, box_size, box_size)) / OVERSAMPLING**3
     return volume
+
+
+def _potential(
+    structure: Structure,
+    positions: npt.NDArray[np.float32],
+    occupancy: npt.NDArray[np.float32],
+    points: int,
+    edge: float,
+    blur: float,
+) -> Complex[Tensor, "n n half"]:
+    """Transform of the atoms' potential on a grid of as many points a side, blurred by that B-factor."""
+    calculator = gemmi.DensityCalculatorE()
+    calculator.grid.set_unit_cell(gemmi.UnitCell(edge, edge, edge, 90, 90, 90))
+    calculator.grid.spacegroup = gemmi.SpaceGroup("P1")
+    calculator.grid.set_size(points, points, points)
+    calculator.cutoff = CUTOFF
+    calculator.blur = blur
+    calculator.add_model_density_to_grid(
+        _model(structure, positions.astype(np.float64) + edge / 2, occupancy)
+    )
+    # gemmi's array is [x, y, z].
+    transform: Tensor = torch.fft.rfftn(
+        torch.from_numpy(np.ascontiguousarray(calculator.grid.array.transpose(2, 1, 0)))
+    )
+    return transform
 
 
 def _model(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from temporem.errors import UserError
@@ -23,8 +24,9 @@ VOLUME_OF_A_RESIDUE = 134.0
 BODY = 2.0
 """Residues of the body for one of a domain."""
 RESIDUES_PER_HELIX = 12
-MOST_DOMAINS = 12
-"""What finds room around the body."""
+MOST_DOMAINS = 6
+"""More would lie in each other around the body."""
+MOST_RESIDUES = 1000
 CANDIDATES = 40
 """Of places for a helix or a domain, of which the one farthest from all before it is taken."""
 GAP_IN_ANGSTROMS = 1.0
@@ -59,9 +61,12 @@ class PhantomRoute:
         """Draw a molecule with `residues` in each domain. Raises UserError for what makes no molecule."""
         if not 0 < len(domains) <= MOST_DOMAINS:
             raise UserError(f"The phantom has {len(domains)} domains: give 1 to {MOST_DOMAINS}.")
-        for name, value, least in (("residues in a domain", residues, 24), ("snapshots", snapshots, 2)):
-            if value < least:
-                raise UserError(f"The phantom has {value} {name}: give at least {least}.")
+        if not 24 <= residues <= MOST_RESIDUES:
+            raise UserError(f"The phantom has {residues} residues in a domain: give 24 to {MOST_RESIDUES}.")
+        if snapshots < 2:
+            raise UserError(f"The phantom has {snapshots} snapshots: give at least 2.")
+        if seed < 0:
+            raise UserError(f"The phantom's molecule seed is {seed}: give 0 or more.")
         random = np.random.default_rng(seed)
         self.domains, self.snapshots = tuple(domains), snapshots
         of_body = round(BODY * residues)
@@ -155,8 +160,7 @@ def _helices(residues: int, random: np.random.Generator) -> tuple[FloatArray, Fl
         lines = centre[:, None] + direction[:, None] * along[:, None]
         room = -(np.linalg.norm(lines, axis=-1) - radius).clip(min=0).max(axis=1)
         if axes:
-            before = np.concatenate(axes)
-            room += np.linalg.norm(lines[:, :, None] - before, axis=-1).min(axis=(1, 2))
+            room += cKDTree(np.concatenate(axes)).query(lines)[0].min(axis=1)
         best = int(room.argmax())
         axes.append(lines[best])
         atoms.append(_helix(along, direction[best], random) + centre[best])

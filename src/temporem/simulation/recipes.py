@@ -43,7 +43,7 @@ RECIPES: Mapping[str, tuple[str, SimulationOptions]] = {
     ),
     "phantom": (
         "A molecule made up, whose domains turn, slide, appear and vanish.",
-        SimulationOptions(molecule=Phantom(), motion=PassingThrough(states=19)),
+        SimulationOptions(molecule=Phantom(), motion=PassingThrough(states=19), snr=0.1),
     ),
 }
 """What it is, and its options."""

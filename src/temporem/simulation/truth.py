@@ -73,6 +73,13 @@ class Truth:
         """How many volumes differ."""
         return len(self.positions)
 
+    def heavy_atoms(self, row: int) -> float:
+        """How many atoms but hydrogens an image shows; of those there in part, the part."""
+        heavy = self.structure.elements > 1
+        if self.occupancy is None:
+            return float(heavy.sum())
+        return float(self.occupancy[self.conformation[row]][heavy].sum())
+
     def conformation_volume(self, conformation: int) -> Float[Tensor, "n n n"]:
         """One conformation's volume."""
         volume = self._recent.pop(conformation, None)

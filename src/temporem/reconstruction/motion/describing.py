@@ -27,6 +27,8 @@ STATES = 40
 ARROWS = 500
 PALETTE = "#440154:#3b528b:#21918c:#5ec962:#fde725"
 """Viridis, which ChimeraX does not know by name."""
+LEAST_OCCUPANCY = 0.1
+"""Of the canonical density, in the state with most of it: with less there is nothing to compare with."""
 _SHORTEST_IN_ANGSTROMS = 0.1
 """Of arrows that are drawn."""
 _REACH_IN_PIXELS = 1.5
@@ -41,6 +43,8 @@ class MotionFound:
     """Row whose state the displacements start from: the run's middle one."""
     amplitude_in_angstroms: float
     """Rms displacement from the mean position, over the states and the density."""
+    appearing_share: float
+    """Of the density, what appears and vanishes: standard deviation of the occupancy over the states."""
     segments: Segments
     """In `STATES` states of the run."""
 
@@ -48,11 +52,13 @@ class MotionFound:
 def write_motion(run: Run, output: Path, rows: Sequence[int], count: int | None, seed: int) -> MotionFound:
     """Write what moves into the folder `output`.
 
-    - `reference.mrc`: the volume of the reference image; `amplitude.mrc`: rms displacement in Å; `parts.mrc`:
-      1, 2, … where the rigid parts are; `motion.cxc` shows them in ChimeraX.
+    - `reference.mrc`: the volume of the reference image; `amplitude.mrc`: rms displacement in Å;
+      `appearing.mrc`: standard deviation of the occupancy; `parts.mrc`: 1, 2, … where the rigid parts are;
+      `motion.cxc` shows them in ChimeraX.
     - `arrows_*.bild`: displacements of each image's state from the reference, for ChimeraX.
     - `motion.npz`: `points` (points, 3), `weight`, `part`, `amplitude` and, for each row in `image`,
-      `displacement` (images, points, 3), all in Å and in the frame of the maps, x, y, z.
+      `displacement` (images, points, 3), all in Å and in the frame of the maps, x, y, z, and `occupancy`
+      (images, points), relative to the state in which most of that density is there.
     - `parts.csv`: in each image, each part's turn against the first part (degrees) and its centre's shift in
       the box (Å).
 
@@ -75,6 +81,10 @@ def write_motion(run: Run, output: Path, rows: Sequence[int], count: int | None,
     volume = next(volume for _, volume in run.volumes([reference_image]))
     write_volume(output / "reference.mrc", volume, pixel)
     write_volume(output / "amplitude.mrc", _map(field, reference, amplitude), pixel)
+    occupancy = field.occupancy(run.states(sampled))
+    fullest = occupancy.amax(0).clamp(min=LEAST_OCCUPANCY)
+    appearing = (occupancy / fullest).std(0)
+    write_volume(output / "appearing.mrc", _map(field, reference, appearing), pixel)
     write_volume(output / "parts.mrc", _map(field, reference, segments.label + 1.0), pixel)
     shown = _thinned(reference, field.weight)
     displacements, table = [], []
@@ -97,13 +107,15 @@ def write_motion(run: Run, output: Path, rows: Sequence[int], count: int | None,
             amplitude=amplitude.numpy(),
             image=np.asarray(rows),
             displacement=np.stack(displacements),
+            occupancy=(field.occupancy(asked) / fullest).numpy(),
         )
     largest = int(np.argmax([float(np.square(x).sum()) for x in displacements]))
     arrows = f"arrows_{largest:05d}_image_{rows[largest]:06d}.bild"
     level = contour_level(volume, run.mask())
     write_text(output / "motion.cxc", _script(run, level, float(amplitude.max()), arrows))
     weighted = float(((squared * field.weight).sum() / field.weight.sum()).sqrt())
-    return MotionFound(reference_image, weighted, segments)
+    share = float((appearing * field.weight).sum() / field.weight.sum())
+    return MotionFound(reference_image, weighted, share, segments)
 
 
 def bild(start: Float[Tensor, "points 3"], end: Float[Tensor, "points 3"]) -> str:

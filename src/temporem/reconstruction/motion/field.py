@@ -41,6 +41,12 @@ class MotionField:
         pixel, half = self.generator.config.pixel_size_in_angstroms, self.generator.box_size // 2
         return points + self.generator.displacements(z, points / pixel - half)
 
+    @torch.no_grad()
+    def occupancy(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states points"]:
+        """How much of the density at `points` there is in these states, relative to the canonical density."""
+        pixel, half = self.generator.config.pixel_size_in_angstroms, self.generator.box_size // 2
+        return 1 + self.generator.occupancy_changes(z, self.points / pixel - half)
+
     def canonical(
         self, points: Float[Tensor, "points 3"], z: Float[Tensor, "latent"]
     ) -> tuple[Float[Tensor, "points 3"], Float[Tensor, " points"]]:
