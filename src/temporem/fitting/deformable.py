@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.fitting.anchors import Anchored, fit_anchors
+from temporem.fitting.canonical_support import fullest_state
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.deformation import DeformationOptions, Deformed, fit_deformation, passes
 from temporem.fitting.deformation_choice import Choice, choose, left_out, rows_of
@@ -44,12 +45,13 @@ class Beginning:
 def beginning_of(
     store: FrameStore, states: LinearStates, anchored: Anchored, consensus: Consensus, components: int
 ) -> Beginning:
-    """The linear states' `components` that move most, the volume of the state in their middle, and the
-    power of a state's volume, beyond the shells in which states differ the consensus's."""
+    """The linear states' `components` that move most, the volume of the state in their middle or the fullest,
+    and the power of a state's volume, beyond the shells in which states differ the consensus's."""
     z = states.posterior.mean.to(store.device)
     middle = z.median(0).values - anchored.generator.anchors
     nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
-    volume = fourier_resize(anchored.generator.volumes_at_anchors[nearest], store.lattice.box_size)
+    volumes = anchored.generator.volumes_at_anchors
+    volume = fourier_resize(volumes[fullest_state(volumes, nearest)], store.lattice.box_size)
     moving = z[:, :components]
     scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
     known = len(anchored.signal_power)
@@ -68,7 +70,7 @@ def deform(
     folder: Path | None = None,
     poses: PoseKind = "given",
 ) -> tuple[Deformed, Choice | None]:
-    """Fit the motion from the linear states, and the density from the volume of the state in their middle.
+    """Fit the motion from the linear states, and the density from the volume of one of them.
 
     Of the states it takes the `components` that move most, and refines them; and the poses as
     `DeformationOptions.poses` says. Every pass is told to `record`.

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.fft
 import torch
 from jaxtyping import Float
-from scipy import ndimage
 from torch import Tensor
 
 from temporem.fitting.canonical_density import CanonicalDensity, information_in_shells, solve_density
+from temporem.fitting.canonical_support import canonical_support
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.deformation_choice import rows_of
 from temporem.fitting.deformation_poses import refined_with_poses
@@ -48,7 +47,6 @@ __all__ = [
     "DeformationOptions",
     "Deformed",
     "Stage",
-    "canonical_support",
     "fit_deformation",
     "passes",
 ]
@@ -65,12 +63,6 @@ TERMS = (
 _MOMENTUM = 0.9
 _ROOM = 1.1
 """Of a lattice's Nyquist over the radius that it serves."""
-_SHARE_OF_PEAK = 0.2
-"""Of the density: less is taken for solvent."""
-_SMALLEST_COMPONENT = 0.03
-"""Of the largest component's mass."""
-_DILATION, _EDGE = 1.0, 1.5
-"""Of the support, in pixels."""
 _STATES_IN_PRIOR = 4
 """Of a batch, on which strain, folding and change of occupancy are judged."""
 _LEAST_RATE = 0.05
@@ -146,17 +138,6 @@ def passes(options: DeformationOptions, some_left_out: bool) -> int:
     more = options.more_solves if some_left_out else 0
     solving = [steps + 1 for steps in (options.solves, more) if steps]
     return sum(stage.passes for stage in options.stages) + sum(solving)
-
-
-def canonical_support(volume: Float[Tensor, "n n n"], mask: Float[Tensor, "n n n"]) -> Float[Tensor, "n n n"]:
-    """Where the molecule is in one state's volume, with a soft edge; nothing beyond the mask."""
-    smooth = ndimage.gaussian_filter(volume.cpu().double().numpy(), 1.0)
-    labels, count = ndimage.label(smooth > _SHARE_OF_PEAK * smooth.max())
-    mass = ndimage.sum_labels(smooth, labels, np.arange(1, count + 1))
-    core = np.isin(labels, 1 + np.flatnonzero(mass > _SMALLEST_COMPONENT * mass.max()))
-    beyond = (ndimage.distance_transform_edt(~core) - _DILATION) / _EDGE
-    edge = torch.from_numpy(0.5 + 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))).to(volume)
-    return torch.where((edge > 0.02) & (mask > 0), edge, 0)
 
 
 def fit_deformation(
