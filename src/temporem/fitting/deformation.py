@@ -109,7 +109,7 @@ class DeformationOptions:
     """Nats per frame for a mean squared strain of one."""
     folding: float = 3000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
-    conservation: float = 300.0
+    conservation: float = 60.0
     """Nats per frame for a mean squared change of occupancy of one."""
     solves: int = 3
     """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
