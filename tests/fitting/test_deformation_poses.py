@@ -146,6 +146,7 @@ def test_poses_are_refined_with_the_motion_and_else_left(kind: PoseKind, share: 
     assert torch.equal(kept.poses.rotation, given.rotation)
     assert torch.equal(kept.poses.translation_in_pixels, given.translation_in_pixels)
     refined = fit(store.posed(given), state, replace(OPTIONS, poses=kind))
+    assert refined.generator.occupancy_changes(refined.states.mean).abs().max() == 0
     before, after = by_state(given, true, state), by_state(refined.poses, true, state)
     assert after[0] < share * before[0]
     assert after[1] < 0.5 * before[1]

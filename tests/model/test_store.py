@@ -114,7 +114,7 @@ DAMAGES = {
 def test_damaged_models_are_told_in_a_sentence(damage: Callable[[Path], None], tmp_path: Path) -> None:
     save_generator(tmp_path, fourier_generator())
     damage(tmp_path)
-    with pytest.raises(UserError, match="missing or damaged") as caught:
+    with pytest.raises(UserError, match="missing, damaged or of another version") as caught:
         load_generator(tmp_path, CPU)
     message = str(caught.value)
     assert str(tmp_path) in message
