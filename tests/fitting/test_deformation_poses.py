@@ -33,6 +33,7 @@ OPTIONS = DeformationOptions(
     frames_per_batch=12,
     solves=1,
     poses="refine",
+    mass_changes=False,
 )
 
 

@@ -29,7 +29,9 @@ def moving(still: bool = False, conserved: bool = False) -> DeformableGenerator:
         for parameter in generator.field.state.parameters():
             torch.nn.init.zeros_(parameter)
     if not conserved:
-        torch.nn.init.normal_(generator.occupancy_field.where[-1].weight, std=0.3)  # type: ignore[arg-type]
+        last = generator.occupancy_field.where[-1]
+        assert isinstance(last, torch.nn.Linear)
+        last.weight = torch.nn.Parameter(0.3 * normal(*last.weight.shape, seed=12))
     return generator.requires_grad_(False)
 
 

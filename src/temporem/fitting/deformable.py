@@ -82,7 +82,7 @@ def deform(
     """
     z = states.posterior.mean.to(store.device)
     begun = beginning_of(store, states, anchored, consensus, components)
-    options = DeformationOptions(poses=poses)
+    options = DeformationOptions(poses=poses, mass_changes=poses == "given")
     judges = left_out(len(store.movie_rows))
     choice: list[Choice] = []
 

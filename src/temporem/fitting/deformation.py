@@ -110,8 +110,10 @@ class DeformationOptions:
     folding: float = 3000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
     conservation: float = 60.0
-    """Nats per frame for a mean squared change of occupancy of one. Where poses are fitted too, nothing may
-    change: density that fades would stand in for their errors."""
+    """Nats per frame for a mean squared change of occupancy of one."""
+    mass_changes: bool = True
+    """Density may appear and vanish. Not where poses are unsure: density that fades stands in for their
+    errors."""
     solves: int = 3
     """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
     more_solves: int = 2
@@ -343,7 +345,7 @@ class _Climb:
         self.generator.place(density.points, density.width_in_pixels)
         self.pairs = neighbours(density.points, density.spacing_in_pixels)
         self.unknowns = density.start(volume).requires_grad_()
-        self.generator.occupancy_field.requires_grad_(options.poses == "given")
+        self.generator.occupancy_field.requires_grad_(options.mass_changes)
         fields = [x for x in self.generator.parameters() if x.requires_grad]
         self.of_fields = torch.optim.Adam(fields, betas=(0.9, 0.99))
         self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)

@@ -70,7 +70,7 @@ class DeformableGenerator(Generator):
         self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
     ) -> Float[Tensor, "states points 3"]:
         """u in Å at canonical points (x, y, z) in pixels from the box's centre; the density's if None."""
-        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        where = self._in_angstroms(points)
         displaced: Tensor = self.field(where, z)
         return displaced
 
@@ -82,14 +82,14 @@ class DeformableGenerator(Generator):
         self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
     ) -> Float[Tensor, "states points"]:
         """ω at points, as in `displacements`."""
-        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        where = self._in_angstroms(points)
         changes: Tensor = self.occupancy_field(where, z)
         return changes
 
     def amplitudes(self, z: Float[Tensor, "states latent"]) -> Float[Tensor, "states points"]:
         """Of the Gaussians in these states, as one product."""
-        field, where = self.occupancy_field, self.points * self.config.pixel_size_in_angstroms
-        amounts, shapes = field.amounts(z), field.shapes(where)[:, 0]
+        field = self.occupancy_field
+        amounts, shapes = field.amounts(z), field.shapes(self._in_angstroms())[:, 0]
         one = torch.ones_like(shapes[:, :1])
         in_all = torch.cat((amounts, torch.ones_like(amounts[:, :1])), -1)
         return in_all @ (torch.cat((shapes, one), -1) * self.amplitude[:, None]).mT
@@ -98,7 +98,7 @@ class DeformableGenerator(Generator):
         self, z: Float[Tensor, "states latent"], points: Float[Tensor, "points 3"] | None = None
     ) -> Float[Tensor, "states points"]:
         """det(I + ∂u/∂x) at points, as in `displacements`: 1 where volume is kept, ≤ 0 where u folds."""
-        where = (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+        where = self._in_angstroms(points)
         amounts = self.field.amounts(z)
         columns = []
         # Differences and not dual numbers, whose first use alone takes longer than all of these.
@@ -142,11 +142,14 @@ class DeformableGenerator(Generator):
         """See `Generator.from_description`."""
         return cls(DeformableGeneratorConfig(**description["config"]), torch.Generator().manual_seed(0))
 
+    def _in_angstroms(self, points: Float[Tensor, "points 3"] | None = None) -> Float[Tensor, "points 3"]:
+        return (self.points if points is None else points) * self.config.pixel_size_in_angstroms
+
     def _across(
         self, z: Float[Tensor, "frames latent"], rows: Float[Tensor, "frames 2 3"]
     ) -> Float[Tensor, "frames 2 points"]:
         """R (x + u(x, z)) in the image, as one product: of no frame are positions in space kept."""
-        shapes = self.field.shapes(self.points * self.config.pixel_size_in_angstroms)
+        shapes = self.field.shapes(self._in_angstroms())
         amounts = self.field.amounts(z) / self.config.pixel_size_in_angstroms
         moving = torch.einsum("fid,fb->fidb", rows, amounts).flatten(2)
         across: Tensor = torch.cat((moving, rows), -1) @ torch.cat((shapes.flatten(1), self.points), -1).mT

@@ -19,7 +19,9 @@ from temporem.progress import progress
 
 __all__ = ["at_rest"]
 
-COARSE = DeformationOptions(stages=(Stage(19.0, 3), Stage(19.0, 3), Stage(14.0, 3)), solves=0, more_solves=0)
+COARSE = DeformationOptions(
+    stages=(Stage(19.0, 3), Stage(19.0, 3), Stage(14.0, 3)), solves=0, more_solves=0, mass_changes=False
+)
 """Where a whole molecule turns to shows at low resolution."""
 COMPONENTS = 3
 """Of the motion."""

@@ -20,12 +20,11 @@ def to_rest(
 ) -> tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 3"]]:
     """Rotation R and offset c in pixels of each state, p ↦ R p + c, that take it to where it lies nearest to
     the mean of all, on the processor: none where there is no density."""
-    some = z[torch.linspace(0, len(z) - 1, min(len(z), STATES_AT_ONCE)).round().long().to(z.device)]
-    # What is there in all states: where the rest lies when it is not, no image tells.
-    weight = generator.amplitudes(some).clamp(min=0).amin(0)
+    weight = generator.amplitude.clamp(min=0)
     if not weight.any():
         return torch.eye(3).expand(len(z), 3, 3), torch.zeros(len(z), 3)
-    mean = mean_place(generator.positions(some), weight)
+    some = torch.linspace(0, len(z) - 1, min(len(z), STATES_AT_ONCE)).round().long()
+    mean = mean_place(generator.positions(z[some.to(z.device)]), weight)
     parts = [superposed(mean, generator.positions(part), weight) for part in torch.split(z, STATES_AT_ONCE)]
     turn, offset = zip(*parts, strict=True)
     return torch.cat(turn).cpu(), torch.cat(offset).cpu()
