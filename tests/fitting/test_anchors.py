@@ -8,11 +8,12 @@ from blob_movies import Molecule, blob_store, silent, swinging
 from torch import Tensor
 
 from temporem.fitting import anchors
-from temporem.fitting.anchors import BANDWIDTHS, Anchored, anchor_count, fit_anchors
+from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors
+from temporem.fitting.bandwidths import BANDWIDTHS
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.model import anchor_generator
-from temporem.reconstruction import backprojection
+from temporem.reconstruction import local_filter
 from temporem.reconstruction.backprojection import Accumulator
 
 BOX = 16
@@ -44,9 +45,10 @@ def test_volumes_at_anchors_are_those_of_the_states() -> None:
     blurred = correlation(consensus.volume.expand(len(truth), -1, -1, -1), truth)
     assert (at_anchors > blurred).float().mean() > 0.9
     assert at_anchors.mean() > blurred.mean() + 0.02
-    assert found.bandwidth < max(BANDWIDTHS)
-    assert found.scores[max(BANDWIDTHS)] == 0
-    assert found.scores[found.bandwidth] == max(found.scores.values()) > 0
+    bandwidths = found.bandwidths
+    assert bandwidths.best < max(BANDWIDTHS)
+    assert bandwidths.scores[max(BANDWIDTHS)] == 0
+    assert bandwidths.scores[bandwidths.best] == max(bandwidths.scores.values()) > 0
 
 
 def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:
@@ -54,13 +56,13 @@ def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:
     consensus = find_consensus(store)
     z = torch.randn(200, 1, generator=torch.Generator().manual_seed(3))
     found = anchored(store, z, consensus)
-    assert found.bandwidth == max(BANDWIDTHS)
+    assert found.bandwidths.best == max(BANDWIDTHS)
 
 
 def test_the_unit_of_the_metric_does_not_matter() -> None:
     store, z, consensus = moving()
     one, other = anchored(store, z, consensus), anchored(store, z, consensus, 1e4 * METRIC)
-    assert one.bandwidth == other.bandwidth
+    assert one.bandwidths.of_ranges == other.bandwidths.of_ranges
     torch.testing.assert_close(
         one.generator.volumes(z[:3]), other.generator.volumes(z[:3]), rtol=1e-3, atol=1e-4
     )
@@ -93,11 +95,11 @@ def test_movies_that_share_no_state_fall_back_on_the_consensus_power(monkeypatch
         side[rows] = 100.0 * (index % 2)
     powers: list[Tensor] = []
 
-    def wiener(sums: Accumulator, power: Tensor, mask: Tensor) -> Tensor:
+    def local_wiener(sums: Accumulator, power: Tensor, mask: Tensor) -> Tensor:
         powers.append(power)
-        return backprojection.wiener(sums, power, mask)
+        return local_filter.local_wiener(sums, power, mask)
 
-    monkeypatch.setattr(anchors, "wiener", wiener)
+    monkeypatch.setattr(anchors, "local_wiener", local_wiener)
     found = anchored(store, side + 0.01 * z, consensus)
     assert powers
     assert all(torch.equal(power, consensus.signal_power) for power in powers)
@@ -131,7 +133,7 @@ def test_a_large_box_has_as_many_volumes_with_the_motion_in_them(monkeypatch: py
     monkeypatch.setattr(anchors, "SCORED_BOX", 10)
     found = anchored(store, z, consensus)
     assert found.generator.volumes_at_anchors.shape == (32, 12, 12, 12)
-    assert found.bandwidth < max(BANDWIDTHS)
+    assert found.bandwidths.best < max(BANDWIDTHS)
     truth = Molecule(BOX).volumes(z[:50, 0])
     blurred = correlation(consensus.volume.expand_as(truth), truth)
     whole, cropped = (correlation(x.generator.volumes(z[:50]), truth) for x in (expected, found))

@@ -47,6 +47,17 @@ def test_combined_cells_are_the_weighted_back_projection_of_their_frames(data: S
         close(found, cell(data, row[data.state]))
 
 
+def test_weights_that_differ_between_shells_are_those_of_each_shell(data: Sample) -> None:
+    near, far = weights(2)
+    by_shell = torch.where(torch.arange(SHELLS) < 10, near[:, None], far[:, None])
+    (found,) = stored(data).combined(by_shell[None])
+    shell = grid_shells(BOX, 2)
+    for weight, here in ((near, shell < 10), (far, (shell >= 10) & INSIDE)):
+        expected = cell(data, weight[data.state])
+        for a, b in ((found.numerator, expected.numerator), (found.denominator, expected.denominator)):
+            torch.testing.assert_close(a[here], b[here], rtol=1e-4, atol=1e-5 * float(b.abs().max()))
+
+
 def test_outside_the_ball_nothing_is_kept_and_no_volume_is_the_worse(data: Sample) -> None:
     weight = weights(1)
     (found,) = stored(data).combined(weight)

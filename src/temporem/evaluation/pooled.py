@@ -20,7 +20,8 @@ from temporem.evaluation.scoring import Ledger, Scorer, Scores
 from temporem.movies.preprocessing import prepare_frames
 from temporem.physics.ctf import ContrastTransfer
 from temporem.progress import progress
-from temporem.reconstruction.backprojection import signal_power, wiener
+from temporem.reconstruction.backprojection import signal_power
+from temporem.reconstruction.local_filter import local_wiener
 from temporem.reconstruction.run import Run
 from temporem.simulation.central_slice import oversampled_transform
 from temporem.simulation.imaging import NoiseColour, clean_images, noise
@@ -105,7 +106,7 @@ def pooled_scores(run: Run, truth: Truth, scorer: Scorer, seed: int = 0) -> Scor
             frames = posed_frames(remade, prepared, truth.rotation, truth.translation_in_angstroms)
             a, b = (frames.accumulate(np.arange(start, len(truth), 2)) for start in (0, 1))
             power = signal_power([(a, b)], len(prepared.noise_variance))
-            volume = fourier_pad(wiener(a + b, power, torch.as_tensor(mask)), scorer.box_size)
+            volume = fourier_pad(local_wiener(a + b, power, torch.as_tensor(mask)), scorer.box_size)
             true = scorer.true_side(truth.conformation_volume(int(truth.conformation[row])))
             fsc = {name: scorer.fsc(volume, true, name) for name in scorer.masks}
             ledger.add(row, fsc, scorer.quality(volume, true))

@@ -10,7 +10,8 @@ from temporem.evaluation.references import Reference, consensus, path_sums, smoo
 from temporem.evaluation.resampling import fourier_pad
 from temporem.evaluation.scoring import Scorer
 from temporem.movies.preprocessing import prepare_frames
-from temporem.reconstruction.backprojection import Accumulator, wiener
+from temporem.reconstruction.backprojection import Accumulator
+from temporem.reconstruction.local_filter import local_wiener
 from temporem.reconstruction.run import Run
 from temporem.simulation.truth import Truth
 
@@ -28,7 +29,7 @@ def run_references(run: Run, truth: Truth, scorer: Scorer, rows: Sequence[int]) 
     mask = torch.as_tensor(run.mask())
 
     def finish(sums: Accumulator) -> Tensor:
-        return fourier_pad(wiener(sums, power, mask), scorer.box_size)
+        return fourier_pad(local_wiener(sums, power, mask), scorer.box_size)
 
     references: dict[str, Reference] = {}
     for name, coordinate in (("clock", truth.states["frame"].to_numpy()), ("oracle", state)):

@@ -10,23 +10,18 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.fitting.bandwidths import SCORED_BOX, Bandwidths, choose_bandwidths
 from temporem.fitting.frames import FrameStore
 from temporem.model.anchor_generator import AnchorGenerator, state_box
-from temporem.physics.volume_families import family_grid, family_slices
 from temporem.physics.volumes import fourier_resize
-from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power, wiener
+from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power
 from temporem.reconstruction.cell_sums import CellSums
+from temporem.reconstruction.local_filter import local_wiener
 
 __all__ = ["Anchored", "anchor_count", "fit_anchors"]
 
 MOST_ANCHORS = 32
 FEWEST_FRAMES_PER_ANCHOR = 10
-BANDWIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 1.0, 2.0)
-"""Tried, relative to the spread of the states."""
-TEST_FRAMES, TEST_ANCHORS = 400, 8
-"""Frames of movies left out of the volumes, around how many anchors, to choose the bandwidth."""
-SCORED_BOX = 64
-"""The bandwidth is chosen by the frequencies of a box of this size: there is next to no signal beyond."""
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 _FRAMES_AT_ONCE = 512
@@ -39,11 +34,8 @@ class Anchored:
     """What the back-projection found."""
 
     generator: AnchorGenerator
-    bandwidth: float
-    """Chosen, relative to the spread of the states."""
-    scores: dict[float, float]
-    """Mean log likelihood of frames left out of the volumes (but not of the states), for each bandwidth
-    tried, relative to the widest."""
+    bandwidths: Bandwidths
+    """Relative to the spread of the states."""
     signal_power: Float[Tensor, " shells"]
     """E|V̂|² of the volume of a state, in the shells of the generator's `state_box`."""
 
@@ -88,10 +80,11 @@ def fit_anchors(
     half, whole = CellSums(count, min(box, SCORED_BOX)), CellSums(count, box)
     power = _power(_summed(store, cells, half, whole, advance), consensus_power[: box // 2 + 1])
     mask = _resized_mask(mask, box)
-    scores = _score_bandwidths(store, cells, metric, half, power, mask, seed, advance)
-    best = max(scores, key=lambda bandwidth: scores[bandwidth])
-    generator = _interpolator(cells.centres, whole, metric, best, power, mask, consensus)
-    return Anchored(generator, best, scores, power)
+    squared = _squared_distances(cells.centres, metric)
+    coarse = _resized_mask(mask, half.box_size)
+    bandwidths = choose_bandwidths(store, cells.label, squared, half, power, coarse, seed, advance)
+    generator = _interpolator(cells.centres, whole, metric, bandwidths, power, mask, consensus)
+    return Anchored(generator, bandwidths, power)
 
 
 def _power(
@@ -165,13 +158,14 @@ def _interpolator(
     centres: Float[Tensor, "anchors latent"],
     sums: CellSums,
     metric: Float[Tensor, "latent latent"],
-    bandwidth: float,
+    bandwidths: Bandwidths,
     power: Float[Tensor, " shells"],
     mask: Float[Tensor, "n n n"],
     shared: Float[Tensor, "m m m"],
 ) -> AnchorGenerator:
     squared = _squared_distances(centres, metric)
-    kernel = torch.exp(-0.5 * squared / bandwidth**2)
+    by_shell = bandwidths.by_shell(sums.box_size // 2 + 1).to(squared)
+    kernel = torch.exp(-0.5 * squared[..., None] / by_shell**2)
     itself = torch.eye(len(centres), dtype=torch.bool, device=squared.device)
     neighbours = squared.masked_fill(itself, torch.inf).amin(-1)
     # Between anchors, as smooth as their spacing asks for: wider would average twice.
@@ -180,7 +174,7 @@ def _interpolator(
     volumes = torch.empty_like(generator.volumes_at_anchors)
     power = power[: sums.box_size // 2 + 1].to(mask.device)
     for volume, total in zip(volumes, sums.combined(kernel), strict=True):
-        volume.copy_(_without_edge(wiener(total.to(mask.device), power, mask), mask))
+        volume.copy_(_without_edge(local_wiener(total.to(mask.device), power, mask), mask))
     generator.place(centres, volumes, metric, between, shared)
     return generator
 
@@ -196,57 +190,3 @@ def _squared_distances(
 ) -> Float[Tensor, "anchors anchors"]:
     difference = centres[:, None] - centres
     return torch.einsum("abi,ij,abj->ab", difference, metric, difference)
-
-
-def _score_bandwidths(
-    store: FrameStore,
-    cells: _Cells,
-    metric: Float[Tensor, "latent latent"],
-    half: CellSums,
-    power: Float[Tensor, " shells"],
-    mask: Float[Tensor, "n n n"],
-    seed: int,
-    advance: Callable[[int, str], None],
-) -> dict[float, float]:
-    """How well volumes of one half of the movies predict frames of the other, from the widest down.
-
-    Around some of the anchors: they tell the bandwidth as well as all of them.
-    """
-    lattice, mask = store.lattice.cropped(half.box_size), _resized_mask(mask, half.box_size)
-    power = power[: half.box_size // 2 + 1].to(mask.device)
-    squared = _squared_distances(cells.centres, metric)
-    tested = [
-        (anchor, store.frames(rows, len(lattice))) for anchor, rows in _test_rows(store, cells, seed).items()
-    ]
-    count = sum(len(frames.rotation) for _, frames in tested)
-    scores: dict[float, float] = {}
-    for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
-        kernel = torch.exp(-0.5 * squared[[anchor for anchor, _ in tested]] / bandwidth**2)
-        total = 0.0
-        for sums, (_, frames) in zip(half.combined(kernel), tested, strict=True):
-            grid = family_grid(wiener(sums.to(mask.device), power, mask)[None], half.padding)
-            slices = family_slices(grid, frames.rotation, lattice.frequency, half.box_size, half.padding)
-            residual = frames.coefficients - frames.transfer * slices[..., 0]
-            total += float((torch.view_as_real(residual).square().sum(-1) * lattice.multiplicity).sum())
-        scores[bandwidth] = -0.5 * total / count
-        advance(1, f"bandwidth {bandwidth:g}")
-        if scores[bandwidth] < max(scores.values()) and len(scores) > 2:
-            advance(len(BANDWIDTHS) - done - 1, "")
-            break
-    widest = scores[max(BANDWIDTHS)]
-    return {bandwidth: score - widest for bandwidth, score in scores.items()}
-
-
-def _test_rows(store: FrameStore, cells: _Cells, seed: int) -> dict[int, Int[Tensor, " rows"]]:
-    """Frames of the second half of the movies in some cells, by cell."""
-    generator = torch.Generator().manual_seed(seed)
-    second = store.halves() == 1
-    rows = {}
-    for cell in torch.randperm(len(cells.centres), generator=generator).tolist():
-        here = ((cells.label == cell) & second).nonzero().squeeze(-1)
-        if len(here):
-            order = torch.randperm(len(here), generator=generator)
-            rows[cell] = here[order[: TEST_FRAMES // TEST_ANCHORS]]
-        if len(rows) == TEST_ANCHORS:
-            break
-    return rows

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.fitting.anchors import BANDWIDTHS, Anchored, anchor_count, fit_anchors
+from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors
+from temporem.fitting.bandwidths import BANDWIDTHS
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.subspace_fit import (

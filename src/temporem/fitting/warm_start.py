@@ -134,13 +134,16 @@ def facts_found(states: LinearStates | None, anchored: Anchored | None) -> dict[
     """What a person may ask of the data's part in a fit; empty where the networks start from nothing.
 
     `anchors`: how many volumes along the states. `bandwidth`: of the average around them, relative to the
-    spread of the states. `bandwidth_scores`: of each one tried, the log likelihood per frame of movies left
-    out, above the widest's. `relaxation_times`: of each component, in usual frame intervals.
+    spread of the states, if all frequencies had one; `bandwidth_by_shell`: as it is, from shell 0 to the
+    last. `bandwidth_scores`: of each one tried, the log likelihood per frame of movies left out, above the
+    widest's. `relaxation_times`: of each component, in usual frame intervals.
     """
     facts: dict[str, Any] = {}
     if anchored is not None:
-        facts |= {"anchors": len(anchored.generator.anchors), "bandwidth": anchored.bandwidth}
-        facts["bandwidth_scores"] = {f"{bandwidth:g}": x for bandwidth, x in anchored.scores.items()}
+        bandwidths = anchored.bandwidths
+        facts |= {"anchors": len(anchored.generator.anchors), "bandwidth": bandwidths.best}
+        facts["bandwidth_by_shell"] = bandwidths.by_shell(len(anchored.signal_power)).tolist()
+        facts["bandwidth_scores"] = {f"{bandwidth:g}": x for bandwidth, x in bandwidths.scores.items()}
     if states is not None and states.relaxation_time is not None:
         facts["relaxation_times"] = states.relaxation_time.tolist()
     return facts

@@ -83,9 +83,9 @@ def grid_radius(box_size: int, padding: int = 1) -> Float[Tensor, "m m m//2+1"]:
 
 
 def filtered(
-    volumes: Float[Tensor, "*batch n n n"], weight: Float[Tensor, "n n n//2+1"]
-) -> Float[Tensor, "*batch n n n"]:
-    """Volumes whose transforms are multiplied by a real `weight` at every half-grid point."""
+    volumes: Float[Tensor, "... n n n"], weight: Float[Tensor, "... n n n//2+1"]
+) -> Float[Tensor, "... n n n"]:
+    """Volumes whose transforms are multiplied by real weights at every half-grid point; batches broadcast."""
     found: Tensor = torch.fft.irfftn(
         torch.fft.rfftn(volumes, dim=CUBE) * weight, s=volumes.shape[-3:], dim=CUBE
     )

@@ -20,7 +20,7 @@ from temporem.physics.projection import add_mates, add_slices
 from temporem.physics.shifts import phase_shift
 from temporem.physics.volumes import PADDING, fourier_to_volume, grid_radius, gridding_correction
 
-__all__ = ["Accumulator", "accumulate", "grid_shells", "signal_power", "wiener"]
+__all__ = ["Accumulator", "accumulate", "grid_shells", "regularised", "signal_power", "wiener"]
 
 CHUNK = 512
 STANDARD_ERRORS = 3.0
@@ -119,16 +119,22 @@ def wiener(
     independent coefficients, and less of the prior still, by the mask's mean; the volume is returned masked.
     Beyond the last shell the volume's transform is zero.
     """
+    volume = regularised(accumulator, signal_power, 1.0 if mask is None else float(mask.mean()))
+    return volume if mask is None else volume * mask
+
+
+def regularised(
+    accumulator: Accumulator, signal_power: Float[Tensor, " shells"], support: float
+) -> Float[Tensor, "n n n"]:
+    """The volume of `wiener` for a mask of that mean, before the mask is laid on it."""
     n, padding = accumulator.box_size, accumulator.padding
     power = signal_power.to(accumulator.denominator)
     shell = grid_shells(n, padding).to(power.device)
-    support = 1.0 if mask is None else float(mask.mean())
     prior = support / (padding**3 * power)
     beyond = power.new_full((max(0, int(shell.max()) + 1 - len(power)),), torch.inf)
     floor = torch.cat((prior, beyond)).index_select(0, shell.flatten()).reshape(shell.shape)
     transform = accumulator.numerator * (1 / (accumulator.denominator + floor))
-    volume = fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(power)
-    return volume if mask is None else volume * mask
+    return fourier_to_volume(transform, padding) / gridding_correction(n, padding).to(power)
 
 
 def signal_power(halves: Iterable[tuple[Accumulator, Accumulator]], shells: int) -> Float[Tensor, " shells"]:

@@ -28,7 +28,7 @@ class CellSums:
 
     def __init__(self, cells: int, box_size: int, padding: int = PADDING) -> None:
         self.box_size, self.padding = box_size, padding
-        self._point = _ball(box_size, padding)
+        self._point, self._points_of_shell = _ball(box_size, padding)
         # Real part, imaginary part, denominator.
         self._sums = torch.from_numpy(room_for((3, cells, len(self._point)), np.float32))
 
@@ -41,14 +41,22 @@ class CellSums:
         self._sums[0, cell], self._sums[1, cell] = numerator.real, numerator.imag
         self._sums[2, cell] = denominator
 
-    def combined(self, weight: Float[Tensor, "volumes cells"]) -> Iterator[Accumulator]:
-        """The cells' sums added with each row of weights."""
+    def combined(
+        self, weight: Float[Tensor, "volumes cells"] | Float[Tensor, "volumes cells shells"]
+    ) -> Iterator[Accumulator]:
+        """The cells' sums added with each row of weights, which may differ between shells 0 … n / 2."""
         weight = weight.detach().cpu().float()
         at_once = max(1, BYTES_AT_ONCE // (12 * len(self._point)))
         for rows in torch.split(weight, at_once):
-            total = torch.stack([rows @ kind for kind in self._sums])
+            total = torch.stack([self._mixed(rows, kind) for kind in self._sums])
             for real, imaginary, denominator in total.unbind(1):
                 yield self._on_the_grid(real, imaginary, denominator)
+
+    def _mixed(self, weight: Tensor, kind: Float[Tensor, "cells points"]) -> Float[Tensor, "volumes points"]:
+        if weight.ndim == 2:
+            return weight @ kind
+        of_shells = torch.split(kind, self._points_of_shell, 1)
+        return torch.cat([w @ x for w, x in zip(weight.unbind(-1), of_shells, strict=True)], 1)
 
     def _on_the_grid(self, real: Tensor, imaginary: Tensor, denominator: Tensor) -> Accumulator:
         size = self.padding * self.box_size
@@ -60,6 +68,10 @@ class CellSums:
 
 
 @lru_cache(maxsize=4)
-def _ball(box_size: int, padding: int) -> Int[Tensor, " points"]:
-    """Flat indices of the half grid's points in shells 0 … n / 2."""
-    return (grid_shells(box_size, padding).flatten() <= box_size // 2).nonzero().squeeze(-1)
+def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], list[int]]:
+    """Flat indices of the half grid's points in shells 0 … n / 2, shell by shell, and how many each has."""
+    shell = grid_shells(box_size, padding).flatten()
+    last = box_size // 2
+    order = shell.argsort(stable=True)
+    counts = torch.bincount(shell)[: last + 1].tolist()
+    return order[: sum(counts)], counts
