@@ -28,7 +28,7 @@ class CellSums:
 
     def __init__(self, cells: int, box_size: int, padding: int = PADDING) -> None:
         self.box_size, self.padding = box_size, padding
-        self._point, self._points_of_shell = _ball(box_size, padding)
+        self._point, self._shell = _ball(box_size, padding)
         # Real part, imaginary part, denominator.
         self._sums = torch.from_numpy(room_for((3, cells, len(self._point)), np.float32))
 
@@ -55,8 +55,13 @@ class CellSums:
     def _mixed(self, weight: Tensor, kind: Float[Tensor, "cells points"]) -> Float[Tensor, "volumes points"]:
         if weight.ndim == 2:
             return weight @ kind
-        of_shells = torch.split(kind, self._points_of_shell, 1)
-        return torch.cat([w @ x for w, x in zip(weight.unbind(-1), of_shells, strict=True)], 1)
+        # Few shells differ from all others.
+        distinct, which = torch.unique(weight, dim=-1, return_inverse=True)
+        mixed: Tensor = distinct[..., 0] @ kind
+        for index in range(1, distinct.shape[-1]):
+            here = (which == index)[self._shell]
+            mixed[:, here] = distinct[..., index] @ kind[:, here]
+        return mixed
 
     def _on_the_grid(self, real: Tensor, imaginary: Tensor, denominator: Tensor) -> Accumulator:
         size = self.padding * self.box_size
@@ -68,10 +73,8 @@ class CellSums:
 
 
 @lru_cache(maxsize=4)
-def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], list[int]]:
-    """Flat indices of the half grid's points in shells 0 … n / 2, shell by shell, and how many each has."""
+def _ball(box_size: int, padding: int) -> tuple[Int[Tensor, " points"], Int[Tensor, " points"]]:
+    """Flat indices of the half grid's points in shells 0 … n / 2, and their shells."""
     shell = grid_shells(box_size, padding).flatten()
-    last = box_size // 2
-    order = shell.argsort(stable=True)
-    counts = torch.bincount(shell)[: last + 1].tolist()
-    return order[: sum(counts)], counts
+    point = (shell <= box_size // 2).nonzero().squeeze(-1)
+    return point, shell[point]

@@ -8,6 +8,7 @@ Wiener filter; its second round measures S on the first's result, as Dabov et al
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -57,17 +58,24 @@ def local_wiener(
 
 def _in_bands(volume: Float[Tensor, "n n n"]) -> Float[Tensor, "bands n n n"]:
     """Parts of a volume by frequency, which add up to it."""
-    n = volume.shape[-1]
-    place = (grid_radius(n).to(volume.device) / (n / 2) * (BANDS - 1)).clamp(max=BANDS - 1)
-    distance = (place - torch.arange(BANDS, device=volume.device)[:, None, None, None]).abs().clamp(max=1)
-    weight = (0.5 * math.pi * distance).cos().square()
-    return filtered(volume, weight)
+    return filtered(volume, _bands(len(volume)).to(volume.device))
 
 
 def _smoothed(volumes: Float[Tensor, "bands n n n"], sigma: float) -> Float[Tensor, "bands n n n"]:
-    n = volumes.shape[-1]
-    weight = torch.exp(-2 * (math.pi * sigma / n * grid_radius(n).to(volumes.device)) ** 2)
-    return filtered(volumes, weight)
+    return filtered(volumes, _gaussian(volumes.shape[-1], sigma).to(volumes.device))
+
+
+@lru_cache(maxsize=4)
+def _bands(n: int) -> Float[Tensor, "bands n n n//2+1"]:
+    place = (grid_radius(n) / (n / 2) * (BANDS - 1)).clamp(max=BANDS - 1)
+    distance = (place - torch.arange(BANDS)[:, None, None, None]).abs().clamp(max=1)
+    return (0.5 * math.pi * distance).cos().square()
+
+
+@lru_cache(maxsize=8)
+def _gaussian(n: int, sigma: float) -> Float[Tensor, "n n n//2+1"]:
+    """Transform of a Gaussian of that standard deviation, in voxels."""
+    return torch.exp(-2 * (math.pi * sigma / n * grid_radius(n)) ** 2)
 
 
 def _ball(mask: Float[Tensor, "n n n"]) -> Bool[Tensor, "n n n"]:
