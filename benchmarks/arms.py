@@ -1,16 +1,17 @@
 """What benchmarks of runs share: arms fitted and scored once, their figures, differences frame by frame.
 
 An arm is a name and the options of `temporem reconstruct` that it stands for. A folder has a run for each,
-and beside it the seconds that it took: of the clock, and of the processor in all threads.
+and beside it what it took: seconds of the clock and of the processor in all threads, and memory.
 """
 
 import json
-import resource
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -24,10 +25,11 @@ MASKS = ("whole", "molecule", "moving")
 
 @dataclass(frozen=True)
 class Took:
-    """How long a fit was, in seconds."""
+    """How long a fit was, in seconds, and the most memory that it held at a time."""
 
     clock: float
     processor: float
+    peak_in_gigabytes: float
 
 
 def reconstruct(simulation: Path, run: Path, options: Sequence[object]) -> Took:
@@ -35,9 +37,9 @@ def reconstruct(simulation: Path, run: Path, options: Sequence[object]) -> Took:
     took = run.with_name(f"{run.name}.seconds.json")
     if not took.exists():
         resume = ["--resume"] if (run / "config.json").exists() else []
-        began, before = time.monotonic(), _processor()
-        _call("reconstruct", simulation / "movies.star", "-o", run, *options, *resume)
-        write_json(took, {"clock": time.monotonic() - began, "processor": _processor() - before})
+        write_json(
+            took, asdict(_call("reconstruct", simulation / "movies.star", "-o", run, *options, *resume))
+        )
     return Took(**json.loads(took.read_text(encoding="utf-8")))
 
 
@@ -52,13 +54,14 @@ def evaluate(simulation: Path, run: Path, options: Sequence[object]) -> dict:
 def rows_of(summary: dict, data: str, arm: str, took: Took) -> list[dict]:
     """Rows of a table: the arm's, and where references were scored theirs, and the arm's on their frames."""
     methods = dict(summary["methods"])
-    rows = [_row(data, arm, methods.pop("run")) | {"seconds": took.clock, "processor s": took.processor}]
+    rows = [row_of(data, arm, methods.pop("run")) | {"seconds": took.clock, "processor s": took.processor}]
     if methods:
-        rows.append(_row(data, f"{arm}, same frames as references", summary["run_on_reference_frames"]))
-    return rows + [_row(data, name, figures) for name, figures in methods.items()]
+        rows.append(row_of(data, f"{arm}, same frames as references", summary["run_on_reference_frames"]))
+    return rows + [row_of(data, name, figures) for name, figures in methods.items()]
 
 
-def _row(data: str, method: str, figures: dict) -> dict:
+def row_of(data: str, method: str, figures: dict) -> dict:
+    """A row of a table: what an evaluation says of a method."""
     row = {"data": data, "method": method, "frames": figures["frames"]}
     for mask in MASKS:
         if mask in figures:
@@ -99,13 +102,15 @@ def _interval(estimate: dict, digits: int) -> str:
     return "{value:.{n}f} [{low:.{n}f}, {high:.{n}f}]".format(n=digits, **estimate)
 
 
-def _processor() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _call(*arguments: object) -> None:
+def _call(*arguments: object) -> Took:
     command = [sys.executable, "-m", "temporem", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        # Not `child.wait`, which does not tell what this child alone used.
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{said.read()}")
+    return Took(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)

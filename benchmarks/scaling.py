@@ -1,12 +1,12 @@
 """How time and memory grow with the number of frames and with the box.
 
-    python benchmarks/scaling.py [--until prepare|consensus|subspace|volumes|training] [FRAMESxBOX …]
+    python benchmarks/scaling.py [--until STEP] [--docs FILE] [FRAMESxBOX …]
 
 For each pair, movies of ten frames of a swinging blob molecule with noise and CTF are written to a temporary
 folder, read and fitted in a process of their own. The table has, per frame, the milliseconds of processor
 time of each step (of all threads; `subspace` and `training` are one epoch's) and the peak of the memory:
 `private` is what the process asked for, `resident` counts with it what the system keeps of mapped files as
-long as nobody else wants the memory.
+long as nobody else wants the memory. The curves are drawn beside the page.
 """
 
 import argparse
@@ -20,9 +20,12 @@ import threading
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import mrcfile
 import numpy as np
+import page
 import torch
+from arms import markdown
 
 from temporem.fitting.anchors import fit_anchors
 from temporem.fitting.consensus import find_consensus
@@ -51,26 +54,61 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=CASES, metavar="FRAMESxBOX")
     parser.add_argument("--until", choices=STEPS, default="training")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    page.add_option(parser)
     chosen = parser.parse_args()
     steps = STEPS[: STEPS.index(chosen.until) + 1]
     if chosen.one:
         print(json.dumps(measured(*map(int, chosen.cases[0].split("x")), steps)))
         return
-    line("frames", "box", *(f"{step}, ms" for step in steps), "private, GB", "resident, GB")
-    line(*["---"] * (4 + len(steps)))
+    rows = []
     for case in chosen.cases:
         command = [sys.executable, __file__, case, "--one", "--until", chosen.until]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         row = json.loads(output.splitlines()[-1])
-        line(
-            *case.split("x"),
-            *(f"{row[s]:.2f}" for s in steps),
-            *(f"{row[m]:.2f}" for m in ("private", "resident")),
-        )
+        frames, box = map(int, case.split("x"))
+        rows.append({"frames": frames, "box": box, **row})
+        print(rows[-1], flush=True)
+    text = f"{__doc__.split('…]')[1].strip()}\n\n{table(rows, steps)}"
+    if chosen.docs is not None:
+        picture = chosen.docs.parent / "images" / "scaling.png"
+        picture.parent.mkdir(exist_ok=True)
+        draw(rows, steps, picture)
+        text += f"\n![Cost of a frame by number of frames and by box](images/{picture.name})\n"
+    page.publish(chosen.docs, "Scaling", text)
 
 
-def line(*cells: str) -> None:
-    print("| " + " | ".join(cells) + " |", flush=True)
+def table(rows: list[dict], steps: tuple[str, ...]) -> str:
+    cells = [
+        {"frames": f"{row['frames']:,}", "box": row["box"]}
+        | {f"{step}, ms": f"{row[step]:.2f}" for step in steps}
+        | {f"{kind}, GB": f"{row[kind]:.2f}" for kind in ("private", "resident")}
+        for row in rows
+    ]
+    return markdown(cells)
+
+
+def draw(rows: list[dict], steps: tuple[str, ...], path: Path) -> None:
+    """Milliseconds of a frame, against the number of frames and against the pixels of one."""
+    figure, (by_frames, by_box) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    of_64 = sorted((row for row in rows if row["box"] == 64), key=lambda row: row["frames"])
+    fewest = [min((r for r in rows if r["box"] == box), key=lambda r: r["frames"]) for box in boxes(rows)]
+    for step, marker in zip(steps, "osD^v", strict=False):
+        by_frames.loglog([r["frames"] for r in of_64], [r[step] for r in of_64], marker=marker, label=step)
+        by_box.loglog([r["box"] ** 2 for r in fewest], [r[step] for r in fewest], marker=marker, label=step)
+    by_frames.set(xlabel="frames of 64 px", ylabel="processor ms a frame")
+    by_box.set(xlabel="pixels of a frame", xticks=[box**2 for box in boxes(rows)])
+    by_box.set_xticklabels([f"{box}²" for box in boxes(rows)])
+    by_box.minorticks_off()
+    least = min(r[step] for r in fewest for step in steps)
+    areas = [boxes(rows)[0] ** 2, boxes(rows)[-1] ** 2]
+    by_box.loglog(areas, [least, least * areas[1] / areas[0]], "k:", label="∝ pixels")
+    by_box.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def boxes(rows: list[dict]) -> list[int]:
+    return sorted({row["box"] for row in rows})
 
 
 def measured(frames: int, box: int, steps: tuple[str, ...]) -> dict[str, float]:

@@ -1,0 +1,51 @@
+"""Networks that start from the linear answer, against those of the paper, which get five times the time.
+
+    python benchmarks/warm_start.py OUT SIMULATION [SIMULATION …] [--epochs N] [--docs FILE]
+
+Each SIMULATION is a folder of `temporem simulate`. `warm` is tempor as it is (--generator fourier) with so
+many epochs; `paper` starts from nothing: a baseline first, from images, then the temporal model
+(--pretraining --features image --no-explicit), with as many epochs as fill five times the seconds of the
+processor that `warm` took, measured in one short fit of it. "better by" is `warm` over `paper`, frame by
+frame, with 95 % intervals over movies. What is finished is kept: a second call goes on.
+"""
+
+import argparse
+from pathlib import Path
+
+import page
+from arms import evaluate, gain_over, markdown, reconstruct, rows_of
+
+FRAMES, TIMES, SHORT = 100, 5, 2
+NETWORKS = ["--generator", "fourier"]
+PAPER = [*NETWORKS, "--pretraining", "--features", "image", "--no-explicit"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("simulations", type=Path, nargs="+", metavar="SIMULATION")
+    parser.add_argument("--epochs", type=int, default=8, help="of warm (%(default)s)")
+    page.add_option(parser)
+    asked = parser.parse_args()
+    figures, gain = [], []
+    for simulation in asked.simulations:
+        folder = asked.out / simulation.name
+        folder.mkdir(parents=True, exist_ok=True)
+        warm = reconstruct(simulation, folder / "warm", [*NETWORKS, "--epochs", asked.epochs])
+        short = reconstruct(simulation, folder / "paper-short", [*PAPER, "--epochs", SHORT])
+        epochs = 2 * max(1, round(TIMES * warm.processor / short.processor * SHORT / 2))
+        paper = reconstruct(simulation, folder / "paper", [*PAPER, "--epochs", epochs])
+        for name, took in (("warm", warm), ("paper", paper)):
+            summary = evaluate(simulation, folder / name, ["--frames", FRAMES, "--no-references"])
+            figures += rows_of(summary, simulation.name, name, took)
+        over = gain_over(folder / "warm", folder / "paper")
+        ratio = {"paper's epochs": epochs, "paper's time": f"{paper.processor / warm.processor:.1f} ×"}
+        gain.append({"data": simulation.name, **ratio, **over})
+    text = f"{__doc__.split('FILE]')[1].strip()}\n\n{markdown(figures)}\n{markdown(gain)}"
+    page.publish(asked.docs, "Networks: warm start against the paper's", text)
+
+
+if __name__ == "__main__":
+    main()
