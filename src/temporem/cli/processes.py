@@ -218,12 +218,15 @@ def _watch(others: list[SpawnProcess], over: threading.Event) -> None:
 
 
 def _end(others: list[SpawnProcess], patience_in_seconds: float) -> None:
-    for ending in (signal.SIGINT, signal.SIGKILL):
+    """See that no other process of this machine is left; as Ctrl-C first, so that it takes its folder along."""
+    for patience, ending in ((patience_in_seconds, signal.SIGINT), (END_IN_SECONDS, signal.SIGKILL)):
         for other in others:
-            other.join(patience_in_seconds)
+            other.join(patience)
         for other in others:
             if other.is_alive() and other.pid is not None:
                 os.kill(other.pid, ending)
+    for other in others:
+        other.join()
 
 
 def _who_stopped() -> str:
