@@ -218,7 +218,7 @@ def _watch(others: list[SpawnProcess], over: threading.Event) -> None:
 
 
 def _end(others: list[SpawnProcess], patience_in_seconds: float) -> None:
-    """See that no other process of this machine is left; as Ctrl-C first, so that it takes its folder along."""
+    """See that no other process is left here: asked by Ctrl-C at first, it takes its folder along."""
     for patience, ending in ((patience_in_seconds, signal.SIGINT), (END_IN_SECONDS, signal.SIGKILL)):
         for other in others:
             other.join(patience)
