@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as group
-from torch.distributed.distributed_c10d import _get_default_store
 
 from temporem.cli.failures import INTERRUPTED, MENDABLE, explain
 from temporem.cli.launching import Team, find_team, in_environment
@@ -114,7 +113,7 @@ def _take_part(team: Team, work: Work, output: Path, resume: bool) -> None:
             # Most failures are those of all, and the first process says them.
             sentence, code = explain(error)
             with suppress(RuntimeError):
-                _get_default_store().set(STOPPED, sentence)
+                _store().set(STOPPED, sentence)
             raise SystemExit(code) from None
 
 
@@ -229,11 +228,19 @@ def _end(others: list[SpawnProcess], patience_in_seconds: float) -> None:
         other.join()
 
 
+def _store() -> group.Store:
+    """Where the processes met, and may leave words for each other."""
+    # Not every build of torch has it.
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    return _get_default_store()
+
+
 def _who_stopped() -> str:
     """What the process that stopped has said, where it could."""
     if group.is_initialized():
         with suppress(RuntimeError):
-            store = _get_default_store()
+            store = _store()
             if store.check([STOPPED]):
                 return f"another of the processes has stopped: {store.get(STOPPED).decode()}"
     return (

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from temporem.errors import UserError
@@ -162,7 +163,7 @@ def _settle_poses(
 def _agreed(movies: MovieSet, processes: Processes) -> MovieSet:
     """At the first process's poses: each has found them, and another machine might round otherwise."""
     rotation, translation = (
-        processes.of_first(torch.as_tensor(x)).numpy()
+        processes.of_first(torch.tensor(np.asarray(x))).numpy()
         for x in (movies.rotation, movies.translation_in_angstroms)
     )
     return replace(movies, rotation=rotation, translation_in_angstroms=translation)
