@@ -14,6 +14,7 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as group
@@ -228,7 +229,7 @@ def _end(others: list[SpawnProcess], patience_in_seconds: float) -> None:
         other.join()
 
 
-def _store() -> group.Store:
+def _store() -> Any:
     """Where the processes met, and may leave words for each other."""
     # Not every build of torch has it.
     from torch.distributed.distributed_c10d import _get_default_store
