@@ -10,7 +10,7 @@ from temporem.reconstruction.run import Run
 def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
     star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(_: Path, output: Path, *__: object) -> None:
+    def stopped(_: Path, output: Path, *__: object, **___: object) -> None:
         output.mkdir()
         (output / "config.json").write_text("{}")
         raise KeyboardInterrupt
@@ -26,7 +26,7 @@ def test_ctrl_c_says_that_all_is_saved_and_how_to_go_on(
 def test_ctrl_c_before_there_is_a_run_does_not_speak_of_resuming(
     star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("temporem.cli.reconstruct.fit", stopped)
@@ -39,7 +39,7 @@ def test_ctrl_c_before_there_is_a_run_does_not_speak_of_resuming(
 def test_a_full_disk_in_the_middle_of_a_fit_is_one_sentence(
     star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "run" / "latents.csv"))
 
     monkeypatch.setattr("temporem.cli.reconstruct.fit", full)
@@ -52,7 +52,7 @@ def test_the_first_answer_has_a_report_while_the_networks_train(
 ) -> None:
     reported: list[Run] = []
 
-    def training(*arguments: object) -> None:
+    def training(*arguments: object, **_: object) -> None:
         run = Run.create(tmp_path / "run", {})
         show = arguments[-1]
         assert isinstance(show, Callable)

@@ -17,6 +17,8 @@ def test_the_defaults_hold() -> None:
         ({"latent_dim": 0}, "--latent-dim is 0, but must be auto, or from 1 to 64"),
         ({"latent_dim": -3}, "--latent-dim is -3"),
         ({"latent_dim": 500}, "--latent-dim is 500"),
+        ({"devices": 0}, "--devices is 0, but must be at least 1"),
+        ({"nodes": -2}, "--nodes is -2"),
         ({"epochs": 1}, "--epochs is 1, but must be at least 2"),
         ({"seed": -1}, "--seed is -1"),
         ({"seed": 2**32}, "--seed is 4294967296"),
@@ -70,3 +72,8 @@ def test_networks_that_make_volumes_or_features_from_nothing_are_wider() -> None
     assert FittingOptions(features="image").units == FittingOptions(explicit=False).units
     assert FittingOptions().without_poses().units == FittingOptions(explicit=False).units
     assert FittingOptions(width=7, explicit=False).units == 7
+
+
+def test_a_resumed_run_need_not_have_as_many_processes() -> None:
+    assert FittingOptions(devices=4, nodes=2).asked() == FittingOptions().asked()
+    assert FittingOptions(device="cpu").asked() != FittingOptions().asked()

@@ -1,12 +1,15 @@
 """`temporem reconstruct`: from movies to a run folder with a first report."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
+from temporem.cli.processes import in_processes
 from temporem.fitting.options import FittingOptions
+from temporem.fitting.processes import Processes
 from temporem.fitting.reconstruct import reconstruct as fit
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions
@@ -35,11 +38,28 @@ def reconstruct(
         reading: How the input is read.
         resume: Go on with a run that was interrupted.
     """
+    work = partial(_reconstruct, movies, reading, preprocessing, fitting, resume)
     try:
-        run = fit(movies, output, reading, preprocessing, fitting, resume, _show)
-        page = write_report(run)
+        in_processes(work, fitting, output, resume)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(movies, output)) from None
+
+
+def _reconstruct(
+    movies: Path,
+    reading: ReadingOptions,
+    preprocessing: PreprocessingOptions,
+    fitting: FittingOptions,
+    resume: bool,
+    output: Path,
+    processes: Processes,
+) -> None:
+    """This process's part; the first one's is to tell people, too."""
+    show = _show if processes.first else None
+    run = fit(movies, output, reading, preprocessing, fitting, resume, show, processes=processes)
+    if not processes.first:
+        return
+    page = write_report(run)
     if reading.null is not None:
         print(
             "This run is a null: its frames were in random order; temporem compare holds it against the run."

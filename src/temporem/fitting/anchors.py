@@ -11,7 +11,9 @@ from torch import Tensor
 
 from temporem.errors import UserError
 from temporem.fitting.bandwidths import SCORED_BOX, Bandwidths, choose_bandwidths
+from temporem.fitting.consensus import of_all_processes
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.processes import Processes
 from temporem.model.anchor_generator import AnchorGenerator, state_box
 from temporem.physics.volumes import fourier_resize
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power
@@ -74,7 +76,7 @@ def fit_anchors(
     spread = float(torch.einsum("fi,ij,fj->f", deviation, metric, deviation).mean().clamp(min=0).sqrt())
     metric = metric / max(spread, 1e-6) ** 2
     box = state_box(store.lattice.box_size)
-    cells = _find_cells(z, metric, anchor_count(len(store)), seed)
+    cells = _find_cells(z, metric, anchor_count(len(store)), seed, store.processes)
     count = len(cells.centres)
     # Those of every second movie predict frames of the rest; those of all frames make the volumes.
     half, whole = CellSums(count, min(box, SCORED_BOX)), CellSums(count, box)
@@ -104,7 +106,11 @@ def _resized_mask(mask: Float[Tensor, "n n n"], box: int) -> Float[Tensor, "m m 
 
 
 def _find_cells(
-    z: Float[Tensor, "frames latent"], metric: Float[Tensor, "latent latent"], count: int, seed: int
+    z: Float[Tensor, "frames latent"],
+    metric: Float[Tensor, "latent latent"],
+    count: int,
+    seed: int,
+    processes: Processes,
 ) -> _Cells:
     # Euclidean distances in zL are those of the metric M = LLᵀ.
     values, vectors = torch.linalg.eigh(metric.double())
@@ -112,7 +118,7 @@ def _find_cells(
     points = (z.double() @ root).cpu().numpy()
     distinct = min(count, len(np.unique(points, axis=0)))
     clusters = KMeans(distinct, n_init=1, random_state=seed).fit(points)
-    label = torch.from_numpy(clusters.labels_.astype(np.int64))
+    label = processes.of_first(torch.from_numpy(clusters.labels_.astype(np.int64)))
     # Anchors beyond the number of distinct states have no frames of their own, and stand with the first.
     homes = [cell if cell < distinct else 0 for cell in range(count)]
     return _Cells(torch.stack([z[label == home].mean(0) for home in homes]), label)
@@ -144,14 +150,14 @@ def _sum_frames(store: FrameStore, rows: Int[Tensor, " rows"], box: int) -> Accu
     lattice = store.lattice.cropped(box)
     unit = torch.ones(lattice.radius + 1, device=store.device)
     total: Accumulator | None = None
-    for chunk in torch.split(rows, _FRAMES_AT_ONCE):
+    for chunk in torch.split(store.processes.share(rows), _FRAMES_AT_ONCE):
         frames = store.frames(chunk, len(lattice))
         centred = frames.rotation.new_zeros(len(chunk), 2)
         sums = accumulate(frames.coefficients, frames.transfer, frames.rotation, centred, unit, lattice)
         total = sums if total is None else total + sums
     if total is None:
         raise ValueError("a tensor splits into one part at least")
-    return total
+    return of_all_processes(total, store.processes)
 
 
 def _interpolator(

@@ -8,6 +8,7 @@ unknowns are the density filtered by their square root, in which gradient descen
 import math
 from collections.abc import Callable
 
+import scipy.fft
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,9 +17,11 @@ from temporem.fitting.frames import FrameStore
 from temporem.model.deformable_generator import DeformableGenerator
 from temporem.physics.volumes import fourier_resize, grid_radius
 
-__all__ = ["CanonicalDensity", "information_in_shells", "solve_density"]
+__all__ = ["CanonicalDensity", "information_in_shells", "lattice_edge", "solve_density"]
 
 _ROWS_AT_ONCE = 128
+_ROOM = 1.1
+"""Of a lattice's Nyquist over the radius that it serves."""
 RELATIVE_WIDTH = 0.5
 """Standard deviation of a point's Gaussian, in lattice spacings."""
 
@@ -27,15 +30,23 @@ def information_in_shells(store: FrameStore) -> Float[Tensor, " shells"]:
     """D: how much all frames tell of one Fourier coefficient of a volume, in each shell from 0 on."""
     lattice = store.lattice
     total = torch.zeros(lattice.radius + 1, dtype=torch.float64, device=store.device)
-    for rows in torch.split(torch.arange(len(store)), _ROWS_AT_ONCE):
+    for rows in torch.split(store.processes.share(torch.arange(len(store))), _ROWS_AT_ONCE):
         told = (store.frames(rows).transfer.square() * lattice.multiplicity).sum(0)
         total.index_add_(0, lattice.shell, told.double())
+    total = store.processes.summed(total)
     shell = grid_radius(lattice.box_size).round().long()
     # The half grid holds one of each pair ±k, but for the planes kx = 0 and kx = n / 2.
     count = torch.full(shell.shape, 2.0, dtype=torch.float64)
     count[..., 0] = count[..., -1] = 1
     points = torch.bincount(shell.flatten(), count.flatten())[: len(total)]
     return (total / points.to(store.device)).float()
+
+
+def lattice_edge(n: int, radius: int) -> int:
+    """Of the lattice in a box of n voxels, in points: leaves the radius some room below its Nyquist, and is
+    quick to transform."""
+    least = math.ceil(_ROOM * radius)
+    return min(n, 2 * int(scipy.fft.next_fast_len(least, real=True)))
 
 
 class CanonicalDensity:
@@ -120,11 +131,13 @@ def solve_density(
     A step is a pass over the frames.
     """
 
+    mine = store.processes.share(torch.arange(len(store)))
+
     def gradient(at: Tensor, of_data: bool) -> Tensor:
         """Of the whole energy, or of its quadratic part alone."""
         at = at.detach().requires_grad_()
-        total = torch.autograd.grad(density.prior_energy(at), at)[0]
-        for rows in torch.split(torch.arange(len(store)), _ROWS_AT_ONCE):
+        total = torch.autograd.grad(density.prior_energy(at), at)[0] / store.processes.count
+        for rows in torch.split(mine, _ROWS_AT_ONCE):
             frames = store.frames(rows)
             generator.amplitude = density.amplitude(at)
             slices = generator.slices(z[rows.to(z.device)], frames.rotation, store.lattice.frequency)
@@ -133,7 +146,7 @@ def solve_density(
             energy = 0.5 * (residual.abs().square() * store.lattice.multiplicity).sum()
             total = total + torch.autograd.grad(energy, at)[0]
         advance(1, "density")
-        return total
+        return store.processes.summed(total)
 
     generator.requires_grad_(False)
     generator.place(density.points, density.width_in_pixels)

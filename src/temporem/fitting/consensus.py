@@ -1,17 +1,18 @@
 """All frames taken for one state: a first volume, its power, and the solvent around it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.processes import Processes
 from temporem.progress import progress
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power, wiener
 from temporem.reconstruction.masking import solvent_mask
 
-__all__ = ["Consensus", "find_consensus"]
+__all__ = ["Consensus", "find_consensus", "of_all_processes"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Consensus:
     signal_power: Float[Tensor, " shells"]
 
 
+def of_all_processes(sums: Accumulator, processes: Processes) -> Accumulator:
+    """Sums over the frames of all processes, from each one's own."""
+    numerator, denominator = (processes.summed(x) for x in (sums.numerator, sums.denominator))
+    return replace(sums, numerator=numerator, denominator=denominator)
+
+
 def find_consensus(store: FrameStore) -> Consensus:
     """Back-project all frames into one volume, and find the solvent around it.
 
@@ -31,8 +38,9 @@ def find_consensus(store: FrameStore) -> Consensus:
     """
     halves: list[Accumulator | None] = [None, None]
     turn = store.halves()
-    with progress("Consensus volume", len(store)) as advance:
-        for rows in torch.split(torch.arange(len(store)), 512):
+    mine = store.processes.share(torch.arange(len(store)))
+    with progress("Consensus volume", len(mine)) as advance:
+        for rows in torch.split(mine, 512):
             frames = store.frames(rows)
             for half in (0, 1):
                 chosen = turn[rows] == half
@@ -47,7 +55,7 @@ def find_consensus(store: FrameStore) -> Consensus:
                 before = halves[half]
                 halves[half] = sums if before is None else before + sums
             advance(len(rows), "")
-    first, second = (half for half in halves if half is not None)
+    first, second = (of_all_processes(half, store.processes) for half in halves if half is not None)
     power = signal_power([(first, second)], store.lattice.radius + 1)
     unmasked = wiener(first + second, power)
     mask = solvent_mask(unmasked.cpu(), store.pixel_size_in_angstroms).to(store.device)

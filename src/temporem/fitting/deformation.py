@@ -13,12 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import scipy.fft
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from temporem.fitting.canonical_density import CanonicalDensity, information_in_shells, solve_density
+from temporem.fitting.canonical_density import (
+    CanonicalDensity,
+    information_in_shells,
+    lattice_edge,
+    solve_density,
+)
 from temporem.fitting.canonical_support import canonical_support
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.deformation_choice import rows_of
@@ -42,14 +46,7 @@ from temporem.model.batches import MovieBatch
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 from temporem.physics.points import point_volume
 
-__all__ = [
-    "CHECKPOINT",
-    "DeformationOptions",
-    "Deformed",
-    "Stage",
-    "fit_deformation",
-    "passes",
-]
+__all__ = ["CHECKPOINT", "DeformationOptions", "Deformed", "Stage", "fit_deformation", "passes"]
 
 CHECKPOINT = "deformation"
 TERMS = (
@@ -61,8 +58,6 @@ TERMS = (
 )
 """Of the objective, in nats per frame; the first of the coefficients up to the resolution of the pass."""
 _MOMENTUM = 0.9
-_ROOM = 1.1
-"""Of a lattice's Nyquist over the radius that it serves."""
 _STATES_IN_PRIOR = 4
 """Of a batch, on which strain, folding and change of occupancy are judged."""
 _LEAST_RATE = 0.05
@@ -191,7 +186,7 @@ def fit_deformation(
         if index < first:
             continue
         density = CanonicalDensity(
-            support, _edge(support.shape[-1], radius), radius, information, signal_power
+            support, lattice_edge(support.shape[-1], radius), radius, information, signal_power
         )
         random = torch.Generator().manual_seed(_seed(seed, index))
         z = found.states.mean[rows]
@@ -206,7 +201,7 @@ def fit_deformation(
             at = {"stage": "deformation", "epoch": done + 1, "resolution_in_angstroms": resolution}
             records.append(terms | at | {"seconds": time.monotonic() - began})
             record(records[-1])
-        found = _after_stage(found, store, given, options, index, radius, seed, advance)
+        found = _agreed(_after_stage(found, store, given, options, index, radius, seed, advance), store)
         store = store.posed(found.poses)
         fitted = store.only(kept)
         volume = _canonical_volume(found.generator)
@@ -267,11 +262,12 @@ def _after_stage(
     return Deformed(found.generator, states, time_scale, poses)
 
 
-def _edge(n: int, radius: int) -> int:
-    """Of the lattice, in points: leaves the radius some room below the lattice's Nyquist, and is quick to
-    transform."""
-    least = math.ceil(_ROOM * radius)
-    return min(n, 2 * int(scipy.fft.next_fast_len(least, real=True)))
+def _agreed(found: Deformed, store: FrameStore) -> Deformed:
+    """What the first process has found: each finds poses anew, and another machine might round otherwise."""
+    same = store.processes.of_first
+    states = RefinedStates(same(found.states.mean), same(found.states.covariance))
+    poses = Poses(same(found.poses.rotation), same(found.poses.translation_in_pixels))
+    return replace(found, states=states, poses=poses, relaxation_time=same(found.relaxation_time))
 
 
 def _seed(seed: int, stage: int) -> int:
@@ -346,8 +342,8 @@ class _Climb:
         self.pairs = neighbours(density.points, density.spacing_in_pixels)
         self.unknowns = density.start(volume).requires_grad_()
         self.generator.occupancy_field.requires_grad_(options.mass_changes)
-        fields = [x for x in self.generator.parameters() if x.requires_grad]
-        self.of_fields = torch.optim.Adam(fields, betas=(0.9, 0.99))
+        self.fields = [x for x in self.generator.parameters() if x.requires_grad]
+        self.of_fields = torch.optim.Adam(self.fields, betas=(0.9, 0.99))
         self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)
 
     def run(self, share: float) -> dict[str, float]:
@@ -363,24 +359,36 @@ class _Climb:
 
     def _step(self, batch: MovieBatch) -> tuple[float, ...]:
         """One update; the value of each of TERMS before it."""
-        lattice, count = self.store.lattice, self.count
-        frames = self.store.frames(batch.rows, count)
+        processes = self.store.processes
         self.generator.amplitude = self.density.amplitude(self.unknowns)
         z = self.z[batch.rows.to(self.z.device)]
-        slices = self.generator.slices(z, frames.rotation, lattice.frequency[:count])
-        residual = frames.coefficients - frames.transfer * slices
-        data = 0.5 * (residual.abs().square() * lattice.multiplicity[:count]).sum()
+        data = self._misfit(processes.share(batch.rows))
         chosen = torch.randperm(len(z), generator=self.random)[:_STATES_IN_PRIOR].to(z.device)
         strained = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
         folded = self.options.folding * folding(self.generator, z[chosen], self.random)
         changed = self.options.conservation * self.generator.occupancy_changes(z[chosen]).square().mean()
         prior = self.density.prior_energy(self.unknowns)
-        loss = (data / len(z) + strained + folded + changed) * len(self.store) + prior
+        # Each process computes the whole of the priors, and counts its part of them.
+        priors = (strained + folded + changed) * len(self.store) + prior
+        loss = data / len(z) * len(self.store) + priors / processes.count
         self.of_fields.zero_grad()
         self.of_density.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        require_finite(loss.item(), "the likelihood of the deformation", _REMEDY)
+        processes.sum_gradients([*self.fields, self.unknowns])
+        total, seen = processes.summed(torch.stack((loss, data)).detach())
+        require_finite(float(total), "the likelihood of the deformation", _REMEDY)
         self.of_fields.step()
         self.of_density.step()
-        terms = (data / len(z), strained, folded, changed, prior / len(self.store))
+        terms = (seen / len(z), strained, folded, changed, prior / len(self.store))
         return tuple(float(term.detach()) for term in terms)
+
+    def _misfit(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, ""]:
+        """Negative log likelihood of frames."""
+        if not len(rows):
+            return self.unknowns.new_zeros(())
+        lattice, count = self.store.lattice, self.count
+        frames = self.store.frames(rows, count)
+        z = self.z[rows.to(self.z.device)]
+        slices = self.generator.slices(z, frames.rotation, lattice.frequency[:count])
+        residual = frames.coefficients - frames.transfer * slices
+        return 0.5 * (residual.abs().square() * lattice.multiplicity[:count]).sum()

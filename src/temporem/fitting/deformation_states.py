@@ -76,7 +76,9 @@ def told_of_states(
     generator: Generator, store: FrameStore, z: Float[Tensor, "frames latent"], radius: int
 ) -> Told:
     """H and b around the states z, by coefficients with |k| ≤ radius."""
-    return Told(*in_parts(torch.arange(len(store)), lambda rows: _told(generator, store, z, rows, radius)))
+    mine = store.processes.share(torch.arange(len(store)))
+    told = in_parts(mine, lambda rows: _told(generator, store, z, rows, radius))
+    return Told(*(store.processes.whole(part, len(store)) for part in told))
 
 
 @torch.no_grad()

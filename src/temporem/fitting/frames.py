@@ -11,6 +11,7 @@ from torch import Tensor
 
 from temporem.files import room_for
 from temporem.fitting.poses.found import Poses
+from temporem.fitting.processes import ALONE, Processes
 from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.movies.movie_set import MovieSet
 from temporem.movies.preprocessing import PreparedFrames, translation_in_pixels
@@ -28,11 +29,17 @@ class FrameStore:
     """All frames of a `MovieSet` after `prepare_frames`, read in batches onto a device.
 
     Coefficients and CTFs of many frames lie in temporary files (`files.room_for`), and only a batch at a time
-    in memory.
+    in memory. `processes` are those that a fit to them is shared out among.
     """
 
-    def __init__(self, movies: MovieSet, prepared: PreparedFrames, device: torch.device) -> None:
-        self.device = device
+    def __init__(
+        self,
+        movies: MovieSet,
+        prepared: PreparedFrames,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.device, self.processes = device, processes
         self.lattice: HalfDisc = prepared.half_disc.to(device)
         self.pixel_size_in_angstroms = prepared.pixel_size_in_angstroms
         require_poses(movies)

@@ -1,8 +1,8 @@
 """How a reconstruction is fitted: what a user may choose, with defaults chosen by measurement."""
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 from temporem.errors import UserError
 from temporem.model.encoding import EncodingKind
@@ -52,6 +52,12 @@ class FittingOptions:
     """Seed of everything random; the same seed on the same processor gives the same result (on the CPU)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    devices: int = 1
+    """Processes on each machine, one for each CUDA device, or on the CPU as many as asked for: they share out
+    the frames of the linear method, of the moving density and of the networks. The search for poses and the
+    networks that infer them are done whole by each."""
+    nodes: int = 1
+    """Machines, each with so many devices. What srun or torchrun have started says so itself."""
     epochs: int = 8
     """Passes of the networks over the frames; half of them are the pretraining's where there is one."""
     pose_network: bool = False
@@ -126,6 +132,10 @@ class FittingOptions:
         """These choices with what needs known poses left out: encoder and generator start from nothing."""
         return replace(self, features="image", explicit=False)
 
+    def asked(self) -> dict[str, Any]:
+        """What a resumed run must repeat, as JSON holds it: any number of processes may go on."""
+        return {name: x for name, x in asdict(self).items() if name not in ("devices", "nodes")}
+
     def _given_to_networks(self) -> list[str]:
         return [x.name for x in fields(self) if x.name in OF_NETWORKS and getattr(self, x.name) != x.default]
 
@@ -140,6 +150,8 @@ class FittingOptions:
             ),
             # What scikit-learn takes.
             ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2³² − 1"),
+            ("devices", self.devices, self.devices >= 1, "at least 1"),
+            ("nodes", self.nodes, self.nodes >= 1, "at least 1"),
             ("epochs", self.epochs, self.epochs >= 2, "at least 2"),
             ("width", self.width, self.width == "auto" or self.width >= 1, "auto, or at least 1"),
             ("layers", self.layers, self.layers >= 1, "at least 1"),

@@ -1,10 +1,11 @@
 """The main job: movies in, a run folder out."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from temporem.errors import UserError
@@ -24,6 +25,7 @@ from temporem.fitting.poses.settling import (
     with_poses,
     without_poses,
 )
+from temporem.fitting.processes import ALONE, Processes
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.fitting.stages import are_begun, posterior_of, stage_seed, stages_of, train_stages
 from temporem.fitting.warm_start import Start, facts_found
@@ -54,6 +56,7 @@ def reconstruct(
     fitting: FittingOptions,
     resume: bool = False,
     first_answer: Callable[[Run], object] | None = None,
+    processes: Processes = ALONE,
 ) -> Run:
     """Fit a method to movies, at the poses that `fitting.poses` asks for, and leave everything found in the
     folder `output`.
@@ -65,26 +68,28 @@ def reconstruct(
     is fitted instead, from the linear answer, and no network. `cryodrgn` is that baseline with all of them,
     and `hetem` the same with poses inferred; see `infer_poses`.
     `resume` goes on with a run that was interrupted, to the same result as if it had not been; the linear
-    method has no checkpoints and is computed anew.
+    method has no checkpoints and is computed anew. Of several `processes` each calls this with an `output` of
+    its own, and finds the same.
 
     Raises UserError for what is wrong with the movies, the options or the folder.
     """
     fitting.check()
-    device = choose_device(fitting.device)
+    device = processes.device or choose_device(fitting.device)
     given = read_movies(path, reading)
     if fitting.needs_poses:
         require_poses(given)
     elif fitting.poses == "given":
         passed_over = given.provenance | {"poses": "passed over, for a network to infer"}
         given = replace(given, rotation=None, translation_in_angstroms=None, provenance=passed_over)
-    asked = asked_of(path, reading, preprocessing) | {"fitting": asdict(fitting)}
+    asked = asked_of(path, reading, preprocessing) | {"fitting": fitting.asked()}
     begun: Run | None = None
     if resume:
         begun = _open(output, asked)
         _check_unchanged(begun, given)
     else:
         Run.check_free(output)
-    console.print(f"Computing on {describe_device(device)}")
+    together = f", in each of {processes.count} processes" if processes.count > 1 else ""
+    console.print(f"Computing on {describe_device(device)}{together}")
     _suggest_cropping(given, preprocessing)
     with progress("Preparing images", len(given)) as advance:
         prepared = prepare_frames(given, preprocessing, advance)
@@ -102,7 +107,14 @@ def reconstruct(
         begun.update_config(poses=poses)
         # As a run that is taken up again reads them.
         movies = first_movies(begun)
-    store = FrameStore(movies, prepared, device)
+    if len(movies) < 2 * processes.count:
+        raise UserError(
+            f"{path} has {len(movies)} frames, too few to share out among {processes.count} processes: give"
+            " fewer --devices."
+        )
+    if fitting.poses != "given":
+        movies = _agreed(movies, processes)
+    store = FrameStore(movies, prepared, device, processes)
     if fitting.infers_poses:
         run = begun or Run.create(output, asked)
         describe_run(run, given, prepared, device, store)
@@ -148,13 +160,23 @@ def _settle_poses(
     return settle_poses(movies, prepared, fitting.poses, stage_seed(fitting.seed, "poses"))
 
 
+def _agreed(movies: MovieSet, processes: Processes) -> MovieSet:
+    """At the first process's poses: each has found them, and another machine might round otherwise."""
+    rotation, translation = (
+        processes.of_first(torch.tensor(np.asarray(x))).numpy()
+        for x in (movies.rotation, movies.translation_in_angstroms)
+    )
+    return replace(movies, rotation=rotation, translation_in_angstroms=translation)
+
+
 def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOptions) -> Judgement | None:
     """Say whether anything moves, and settle the latent dimension."""
     judged = judge(store, consensus.volume, stage_seed(fitting.seed, "held out"))
     facts = {} if judged is None else judged.facts
     chosen = fitting.latent_dim
     if chosen == "auto":
-        chosen = UNSCORED_DIMENSION if judged is None else judged.scores.best
+        best = UNSCORED_DIMENSION if judged is None else judged.scores.best
+        chosen = int(store.processes.of_first(torch.tensor(best)))
     run.update_config(latent_dim=chosen, held_out=facts)
     for name in ("motion", "time"):
         if facts.get(name):

@@ -38,6 +38,7 @@ def describe_run(
         temporem_version=__version__,
         command=command,
         device=describe_device(device),
+        processes=store.processes.count,
         pixel_size_in_angstroms=prepared.pixel_size_in_angstroms,
         box_size=prepared.box_size,
         image_scale=prepared.image_scale,

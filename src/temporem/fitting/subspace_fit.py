@@ -93,23 +93,27 @@ def fit_subspace(
     groups = [{"params": [subspace.parts], "lr": learning_rate * scale}]
     if log_time is not None:
         groups.append({"params": [log_time], "lr": TIME_LEARNING_RATE})
-    optimiser = torch.optim.Adam(groups)
+    optimiser, processes = torch.optim.Adam(groups), store.processes
+    climbing = [subspace.parts, *([] if log_time is None else [log_time])]
     for epoch in range(epochs):
         total = 0.0
         optimiser.param_groups[0]["lr"] = learning_rate * scale * max(0.1, 1 - epoch / epochs)
         for batch in store.epoch(FRAMES_PER_BATCH, generator):
             time = None if log_time is None else log_time.exp()
-            of_frames = _told(subspace, store, batch)
+            mine = processes.share_of(batch)
+            of_frames = _told(subspace, store, mine)
             with stable(_LIKELIHOOD, REMEDY):
-                likelihood = evidence(*_padded(batch, of_frames), batch.interval, time, batch.mask)
+                likelihood = evidence(*_padded(mine, of_frames), mine.interval, time, mine.mask)
             moving = subspace.parts[1:].square().sum() / (RELATIVE_SCALE * scale) ** 2
             misfit = 0.5 * of_frames.squared_residual.sum() - likelihood.sum()
-            loss = misfit / len(batch.rows) + 0.5 * moving / len(store)
+            loss = misfit / len(batch.rows) + 0.5 * moving / (len(store) * processes.count)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            processes.sum_gradients(climbing)
             optimiser.step()
-            require_finite(loss.item(), _LIKELIHOOD, REMEDY)
-            total += loss.item() * len(batch.rows)
+            of_batch = float(processes.summed(loss.detach()))
+            require_finite(of_batch, _LIKELIHOOD, REMEDY)
+            total += of_batch * len(batch.rows)
         told(total / len(store))
     # What comes next trains other parts, and would take the last gradient for one of its own.
     optimiser.zero_grad()
@@ -133,13 +137,14 @@ def subspace_posterior(
     latent = subspace.latent_dim
     mean = torch.zeros(len(store), latent)
     covariance = torch.zeros(len(store), latent, latent)
-    for batch in store.epoch(FRAMES_PER_BATCH):
+    for of_all in store.epoch(FRAMES_PER_BATCH):
+        batch = store.processes.share_of(of_all)
         told = _padded(batch, _told(subspace, store, batch))
         with stable(_LIKELIHOOD, REMEDY):
             states = smooth(*told, batch.interval, relaxation_time, batch.mask)
         mean[batch.rows] = states.mean[batch.mask].cpu()
         covariance[batch.rows] = states.covariance[batch.mask].cpu()
-    return SubspacePosterior(mean, covariance)
+    return SubspacePosterior(store.processes.summed(mean), store.processes.summed(covariance))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.objective import Bound, elbo
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.stability import require_finite, stable
-from temporem.model.batches import FrameBatch, MovieBatch
+from temporem.model.batches import MovieBatch
 from temporem.model.methods import DynamicalModel
 
 __all__ = ["Trainer"]
@@ -42,6 +42,8 @@ class Trainer:
     ) -> None:
         self.model, self.store, self.options = model, store, options
         self.epochs, self.stage, self.folder, self.generator = epochs, stage, folder, generator
+        self.processes = store.processes
+        self.processes.align(model)
         self.epoch = 0
         self.records: list[dict[str, Any]] = []
         groups = [
@@ -88,17 +90,21 @@ class Trainer:
         totals = torch.zeros(2, dtype=torch.float64)
         self.model.train()
         for batch in self.store.epoch(self.options.frames_per_batch, self.generator):
-            bound, lesson = self.step(self.store.frames(batch.rows), batch)
+            bound, lesson = self.step(batch)
             loss = (self.options.beta * bound.divergence - bound.log_likelihood) / len(batch.rows) + lesson
-            require_finite(float(loss.detach()), f"the loss{self._where()}", self._remedy())
+            seen = torch.stack((loss, bound.log_likelihood, bound.divergence)).detach()
+            loss_of_all, log_likelihood, divergence = self.processes.summed(seen)
+            require_finite(float(loss_of_all), f"the loss{self._where()}", self._remedy())
             self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+            self.processes.sum_gradients(_trained(self.model))
             norm = torch.nn.utils.clip_grad_norm_(_trained(self.model), LARGEST_GRADIENT)
             # A step along such a gradient would spoil the weights, and be saved before the loss shows it.
             require_finite(float(norm), f"the gradient{self._where()}", self._remedy())
             self.optimiser.step()
             self.schedule.step()
-            totals += torch.stack((-bound.log_likelihood.detach(), bound.divergence.detach())).cpu()
+            totals += torch.stack((-log_likelihood, divergence)).cpu()
         reconstruction, divergence = (totals / len(self.store)).tolist()
         return {
             "loss": reconstruction + self.options.beta * divergence,
@@ -106,12 +112,15 @@ class Trainer:
             "kl": divergence,
         }
 
-    def step(self, frames: FrameBatch, batch: MovieBatch) -> tuple[Bound, Tensor]:
-        """The bound of a batch, and what is learned besides, per frame in nats."""
+    def step(self, batch: MovieBatch) -> tuple[Bound, Tensor]:
+        """The bound of this process's share of a batch, and what is learned besides, per frame in nats."""
         chosen = self.choose_coefficients(len(batch.rows), len(self.store.lattice))
         noise = self.draw_noise(*batch.mask.shape, self.options.dimensions)
-        bound = elbo(self.model, frames, batch, self.store.lattice, chosen, noise)
-        return bound, torch.zeros_like(bound.divergence)
+        mine, none = self.processes.share_of(batch), torch.zeros((), device=noise.device)
+        if not len(mine.rows):
+            return Bound(none, none), none
+        frames = self.store.frames(mine.rows)
+        return elbo(self.model, frames, mine, self.store.lattice, chosen, self.processes.share(noise)), none
 
     def draw_noise(self, *shape: int) -> Tensor:
         """Standard normal numbers."""

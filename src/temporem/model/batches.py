@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
@@ -29,6 +30,14 @@ class MovieBatch:
     """Time since the frame before, in usual frame intervals; infinite at a first frame."""
     mask: Bool[Tensor, "movies length"]
     """True at real frames."""
+
+    def only(self, movies: Int[Tensor, " some"]) -> "MovieBatch":
+        """Some of the movies, in ascending order, padded as before."""
+        kept = torch.zeros(len(self.mask), dtype=torch.bool)
+        kept[movies] = True
+        of_frames = kept.repeat_interleave(self.mask.sum(-1).cpu())
+        kept = kept.to(self.mask.device)
+        return MovieBatch(self.rows[of_frames], self.interval[kept], self.mask[kept])
 
     def pad(self, values: Float[Tensor, "frames *rest"]) -> Float[Tensor, "movies length *rest"]:
         """Put per-frame values in their places; zero elsewhere."""

@@ -49,7 +49,7 @@ def family_slices(
         rotation, frequency, padding * box_size, padding, row_start.to(rotation.device)
     )
     values = _interpolated(grid, index.flatten(1).T.contiguous(), weight.flatten(1).T.contiguous())
-    slices = torch.view_as_complex(values.reshape(*mirrored.shape, -1, 2))
+    slices = torch.view_as_complex(values.reshape(*mirrored.shape, grid.shape[-1] // 2, 2))
     return torch.where(mirrored[..., None], slices.conj(), slices)
 
 

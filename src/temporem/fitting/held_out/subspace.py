@@ -163,16 +163,17 @@ def _told(subspace: LinearSubspace, store: FrameStore) -> FrameInformation:
     """What a store's frames tell, movie by movie."""
     parts = []
     rows = torch.cat([torch.from_numpy(rows) for rows in store.movie_rows])
-    for chunk in torch.split(rows, FRAMES_AT_ONCE):
+    for chunk in torch.split(store.processes.share(rows), FRAMES_AT_ONCE):
         frames = store.frames(chunk, subspace.coefficients_used(store.lattice))
         parts.append(
             subspace.information(frames.coefficients, frames.transfer, frames.rotation, store.lattice)
         )
-    return FrameInformation(
+    told = (
         torch.cat([part.matrix for part in parts]),
         torch.cat([part.vector for part in parts]),
         torch.cat([part.squared_residual for part in parts]),
     )
+    return FrameInformation(*(store.processes.whole(part, len(rows)) for part in told))
 
 
 def _foretold(

@@ -49,6 +49,8 @@ def infer_poses(
         images_only = replace(images_only, rotation=rotation, translation_in_pixels=shift)
     start = train_stages(run, frames, nothing_known(frames), fitting, images_only)
     model = start.model.eval()
+    # Each process has trained it whole, and another machine might round otherwise.
+    store.processes.align(model)
     mean, sd = posterior_of(model, frames, fitting)
     poses = settle(model, frames, mean)
     consensus = find_consensus(store.posed(Poses(poses.rotation, poses.translation_in_pixels)))

@@ -10,6 +10,7 @@ from temporem.fitting.objective import Bound, elbo_with_poses
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.dreaming import dream
 from temporem.fitting.pose_network.exploring import explore, state_grid
+from temporem.fitting.processes import ALONE
 from temporem.fitting.trainer import Trainer
 from temporem.model.batches import FrameBatch, MovieBatch
 from temporem.model.features import ImageFeatures
@@ -48,9 +49,12 @@ class PoseTrainer(Trainer):
     ) -> None:
         super().__init__(model, store, options, epochs, stage, folder, generator)
         self.noise_sd, self.from_nothing = noise_sd, from_nothing
+        # Of several, each process does all of it: what is drawn depends on how many frames there are.
+        self.processes = ALONE
 
-    def step(self, frames: FrameBatch, batch: MovieBatch) -> tuple[Bound, Tensor]:
+    def step(self, batch: MovieBatch) -> tuple[Bound, Tensor]:
         """See `Trainer.step`; besides, the heads learn from dreams, and from the best tries."""
+        frames = self.store.frames(batch.rows)
         done = self.schedule.last_epoch / max(1, self.steps)
         exploring = self.from_nothing and done < EXPLORING
         count = self._count(done / EXPLORING) if exploring else len(self.store.lattice)
