@@ -1,7 +1,7 @@
 """The trainings of networks, one after another, each with checkpoints of its own."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor
 from temporem.errors import UserError
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.consensus import Consensus
+from temporem.fitting.early_stopping import set_aside
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.pose_trainer import PoseTrainer
@@ -18,7 +19,7 @@ from temporem.fitting.trainer import Trainer
 from temporem.fitting.warm_start import Start, assemble, warm_start
 from temporem.model.methods import DynamicalModel
 from temporem.model.store import build_generator
-from temporem.progress import progress
+from temporem.progress import console, progress
 from temporem.reconstruction.run import Run
 
 __all__ = ["ImagesOnly", "are_begun", "posterior_of", "stage_seed", "stages_of", "train_stages"]
@@ -83,12 +84,19 @@ def train_stages(
         before = None if start is None else start.model
         start = _started(run, store, consensus, fitting, before, stage, temporal, seed, images_only)
         generator = torch.Generator().manual_seed(seed + 1)
-        told = (start.model, store, fitting, epochs, stage, run.checkpoints_path, generator)
+        of_stage = (fitting, epochs, stage, run.checkpoints_path, generator)
         if images_only is None:
-            _train(run, Trainer(*told), stage, epochs)
+            seen, unseen = set_aside(store, consensus.volume)
+            trainer = Trainer(start.model, seen, *of_stage, unseen)
+            _train(run, trainer, stage, epochs)
+            kept = trainer.kept()
+            start = replace(start, found=start.found | {"training": kept})
+            if kept:
+                console.print(kept["words"], highlight=False, soft_wrap=True)
         else:
             from_nothing = images_only.rotation is None and stage == next(iter(stages))
-            _train(run, PoseTrainer(*told, images_only.noise_sd, from_nothing), stage, epochs)
+            poses = PoseTrainer(start.model, store, *of_stage, images_only.noise_sd, from_nothing)
+            _train(run, poses, stage, epochs)
     if start is None:
         raise UserError(f"{run.path} has no model to go on with: delete the folder and start anew.")
     return start

@@ -3,14 +3,18 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.early_stopping import PATIENCE, Unseen
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.held_out.verdict import score_facts
 from temporem.fitting.objective import Bound, elbo
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.stability import require_finite, stable
@@ -27,6 +31,15 @@ ENCODER_RATE = 0.3
 """Learning rate of encoder and prior relative to the generator's: they start near their answer."""
 
 
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The epoch that foretells unseen movies best so far; 0 is the start."""
+
+    epoch: int
+    nats: Float[Tensor, " frames"]
+    weights: dict[str, Tensor]
+
+
 class Trainer:
     """One stage of training: a model, its optimiser, schedule and random numbers."""
 
@@ -39,12 +52,15 @@ class Trainer:
         stage: str,
         folder: Path,
         generator: torch.Generator,
+        unseen: Unseen | None = None,
     ) -> None:
-        self.model, self.store, self.options = model, store, options
+        self.model, self.store, self.options, self.unseen = model, store, options, unseen
         self.epochs, self.stage, self.folder, self.generator = epochs, stage, folder, generator
         self.processes = store.processes
         self.processes.align(model)
         self.epoch = 0
+        self.best: Best | None = None
+        self.at_start = torch.zeros(0)
         self.records: list[dict[str, Any]] = []
         groups = [
             {"params": _trained(model.generator), "lr": options.learning_rate},
@@ -66,25 +82,59 @@ class Trainer:
     def run(self, record: Callable[[dict[str, Any]], None], advance: Callable[[int, str], None]) -> None:
         """Train to the last epoch, from the checkpoint of this stage where there is one.
 
-        `record` gets the loss terms of each epoch, those of a resumed run's earlier epochs again.
+        With `unseen` movies the weights of the epoch that foretells them best are kept, and a training ends
+        where `PATIENCE` epochs have brought no better. `record` gets the loss terms of each epoch, those of a
+        resumed run's earlier epochs again.
 
         Raises UserError at a loss or gradient that is not finite; the last good epoch is then saved.
         """
+        if self.unseen is not None:
+            self.best = Best(0, self.unseen.nats(self.model), _copied(self.model))
+            self.at_start = self.best.nats
         if has_checkpoint(self.folder, self.stage):
             self._restore()
             for old in self.records:
                 record(old)
             advance(len(self.records), "")
-        while self.epoch < self.epochs:
+        while self.epoch < self.epochs and not self._settled():
             began = time.monotonic()
             with stable(f"the loss{self._where()}", self._remedy()):
                 terms = self._train_epoch()
             self.epoch += 1
             terms |= {"stage": self.stage, "epoch": self.epoch, "seconds": time.monotonic() - began}
+            terms |= self._judged()
             self.records.append(terms)
             self._save()
             record(terms)
             advance(1, f"loss {terms['loss']:.1f}, KL {terms['kl']:.2f}")
+        advance(self.epochs - self.epoch, "")
+        if self.best is not None:
+            self.model.load_state_dict(self.best.weights, strict=False)
+
+    def kept(self) -> dict[str, Any]:
+        """Which epoch's weights, of how many, and how much better than the start they foretell movies that
+        the training has not seen; empty where there were none."""
+        if self.best is None or self.unseen is None:
+            return {}
+        score = self.unseen.score(self.best.nats - self.at_start)
+        which = f"epoch {self.best.epoch} of {self.epoch} was" if self.best.epoch else "the start was"
+        words = (
+            f"Movies kept from the training ({self.stage}) chose among its epochs: {which} the best, and"
+            f" foretells their frames better than the start by {score}."
+        )
+        kept = {"epoch_kept": self.best.epoch, "epochs_trained": self.epoch, "words": words}
+        return kept | score_facts(score)
+
+    def _judged(self) -> dict[str, float]:
+        if self.unseen is None or self.best is None:
+            return {}
+        nats = self.unseen.nats(self.model)
+        if nats.mean() > self.best.nats.mean():
+            self.best = Best(self.epoch, nats, _copied(self.model))
+        return {"foretold": float((nats - self.at_start).mean())}
+
+    def _settled(self) -> bool:
+        return self.best is not None and self.epoch - self.best.epoch >= PATIENCE
 
     def _train_epoch(self) -> dict[str, Any]:
         totals = torch.zeros(2, dtype=torch.float64)
@@ -148,8 +198,12 @@ class Trainer:
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
         tensors["generator"] = self.generator.get_state()
+        if self.best is not None:
+            tensors |= {f"best.{name}": value for name, value in self.best.weights.items()}
+            tensors |= {"best_nats": self.best.nats, "nats_at_start": self.at_start.clone()}
         facts = {
             "epoch": self.epoch,
+            "best": None if self.best is None else self.best.epoch,
             "records": self.records,
             "groups": [
                 {key: value for key, value in group.items() if key != "params"}
@@ -180,6 +234,12 @@ class Trainer:
         self.schedule.load_state_dict(self.schedule.state_dict() | facts["schedule"])
         self.generator.set_state(tensors["generator"])
         self.epoch, self.records = facts["epoch"], facts["records"]
+        if facts["best"] is not None:
+            weights = {k.removeprefix("best."): x for k, x in tensors.items() if k.startswith("best.")}
+            self.best, self.at_start = (
+                Best(facts["best"], tensors["best_nats"], weights),
+                tensors["nats_at_start"],
+            )
 
 
 def _half_cosine(done: float) -> float:
@@ -194,6 +254,10 @@ def _trained(module: nn.Module) -> list[nn.Parameter]:
 def _changing_state(model: DynamicalModel) -> dict[str, Tensor]:
     """What training changes; the rest, as the generator's base, is saved once, at the start of the stage."""
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
+
+
+def _copied(model: DynamicalModel) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in _changing_state(model).items()}
 
 
 def _is_plain(value: Any) -> bool:

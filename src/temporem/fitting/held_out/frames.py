@@ -15,6 +15,7 @@ from temporem.physics.volumes import PADDING, slicing_grid
 
 __all__ = [
     "foretell_coefficients",
+    "foretell_frames",
     "gain_at",
     "only_known",
     "score_volumes",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 FRAMES_AT_ONCE = 200
+TURNS = 3
+"""Frames of a movie are left out in so many turns: one in three, its neighbours known."""
 
 
 def still_slices(
@@ -101,6 +104,21 @@ def foretell_coefficients(
     known = torch.rand(frames.transfer.shape, generator=generator).to(store.device) < 0.5
     z = _states(model, only_known(frames, known), batch, store.lattice)
     return gain_at(model.generator, frames, z, still, store.lattice, ~known)
+
+
+@torch.no_grad()
+def foretell_frames(
+    model: DynamicalModel, store: FrameStore, batch: MovieBatch, still: Float[Tensor, "n n n"]
+) -> Float[Tensor, " frames"]:
+    """Gain of each frame, its state inferred from other frames of its movie."""
+    frames = store.frames(batch.rows)
+    index = batch.mask.cumsum(1)[batch.mask]
+    z = index.new_zeros((len(index), model.generator.latent_dim), dtype=frames.transfer.dtype)
+    for turn in range(TURNS):
+        left_out = index % TURNS == turn
+        told = _states(model, only_known(frames, ~left_out[:, None]), batch, store.lattice)
+        z[left_out] = told[left_out]
+    return gain_at(model.generator, frames, z, still, store.lattice)
 
 
 def _states(
