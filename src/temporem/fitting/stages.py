@@ -10,12 +10,12 @@ from torch import Tensor
 from temporem.errors import UserError
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.consensus import Consensus
-from temporem.fitting.early_stopping import set_aside
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.pose_network.pose_trainer import PoseTrainer
 from temporem.fitting.pose_network.starting import PASSES, teach_poses
 from temporem.fitting.trainer import Trainer
+from temporem.fitting.unseen_movies import set_aside
 from temporem.fitting.warm_start import Start, assemble, warm_start
 from temporem.model.methods import DynamicalModel
 from temporem.model.store import build_generator

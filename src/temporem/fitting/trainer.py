@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
-from temporem.fitting.early_stopping import PATIENCE, Unseen
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.verdict import score_facts
 from temporem.fitting.objective import Bound, elbo
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.stability import require_finite, stable
+from temporem.fitting.unseen_movies import Unseen
 from temporem.model.batches import MovieBatch
 from temporem.model.methods import DynamicalModel
 
@@ -82,9 +82,9 @@ class Trainer:
     def run(self, record: Callable[[dict[str, Any]], None], advance: Callable[[int, str], None]) -> None:
         """Train to the last epoch, from the checkpoint of this stage where there is one.
 
-        With `unseen` movies the weights of the epoch that foretells them best are kept, and a training ends
-        where `PATIENCE` epochs have brought no better. `record` gets the loss terms of each epoch, those of a
-        resumed run's earlier epochs again.
+        With `unseen` movies the weights of the epoch that foretells them best are kept. All epochs are
+        trained in any case: arms that are compared must have as many updates. `record` gets the loss terms of
+        each epoch, those of a resumed run's earlier epochs again.
 
         Raises UserError at a loss or gradient that is not finite; the last good epoch is then saved.
         """
@@ -96,7 +96,7 @@ class Trainer:
             for old in self.records:
                 record(old)
             advance(len(self.records), "")
-        while self.epoch < self.epochs and not self._settled():
+        while self.epoch < self.epochs:
             began = time.monotonic()
             with stable(f"the loss{self._where()}", self._remedy()):
                 terms = self._train_epoch()
@@ -107,7 +107,6 @@ class Trainer:
             self._save()
             record(terms)
             advance(1, f"loss {terms['loss']:.1f}, KL {terms['kl']:.2f}")
-        advance(self.epochs - self.epoch, "")
         if self.best is not None:
             self.model.load_state_dict(self.best.weights, strict=False)
 
@@ -122,7 +121,7 @@ class Trainer:
             f"Movies kept from the training ({self.stage}) chose among its epochs: {which} the best, and"
             f" foretells their frames better than the start by {score}."
         )
-        kept = {"epoch_kept": self.best.epoch, "epochs_trained": self.epoch, "words": words}
+        kept = {"epoch_kept": self.best.epoch, "words": words}
         return kept | score_facts(score)
 
     def _judged(self) -> dict[str, float]:
@@ -132,9 +131,6 @@ class Trainer:
         if nats.mean() > self.best.nats.mean():
             self.best = Best(self.epoch, nats, _copied(self.model))
         return {"foretold": float((nats - self.at_start).mean())}
-
-    def _settled(self) -> bool:
-        return self.best is not None and self.epoch - self.best.epoch >= PATIENCE
 
     def _train_epoch(self) -> dict[str, Any]:
         totals = torch.zeros(2, dtype=torch.float64)

@@ -17,14 +17,12 @@ from temporem.model.batches import MovieBatch
 from temporem.model.encoders import TemporalEncoder
 from temporem.model.methods import DynamicalModel
 
-__all__ = ["PATIENCE", "Unseen", "set_aside"]
+__all__ = ["Unseen", "set_aside"]
 
 FEWEST_MOVIES, ONE_IN = 20, 20
 """Movies below which none are kept from a training; and how many of more."""
 MOST_FRAMES = 400
 """Of movies kept from it."""
-PATIENCE = 3
-"""Epochs without a better one before a training ends."""
 _SEED = 0
 """Of the coefficients that each frame is inferred from, the same ones for every epoch."""
 
