@@ -2,9 +2,11 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from temporem.files import check_makeable, replacing, reserve, write_json, write_text
+from temporem import files
+from temporem.files import check_makeable, read_ahead, replacing, reserve, room_for, write_json, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -65,3 +67,13 @@ def test_reserved_bytes_are_taken_from_the_disk(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "posix_fallocate", full)
     with path.open("wb") as file, pytest.raises(OSError, match="map"):
         reserve(file.fileno(), 100_000, path)
+
+
+def test_reading_ahead_changes_nothing_in_a_file_or_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BYTES_IN_MEMORY", 1000)
+    for count in (10, 5000):
+        array = room_for((count, 3), np.float32)
+        array[:] = np.arange(3 * count).reshape(count, 3)
+        assert isinstance(array, np.memmap) == (count == 5000)
+        read_ahead(array, [0, count // 2, count - 1], 12)
+        assert np.array_equal(array, np.arange(3 * count).reshape(count, 3))

@@ -3,9 +3,10 @@
 import errno
 import json
 import math
+import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ import numpy.typing as npt
 
 from temporem.errors import UserError
 
-__all__ = ["check_folder", "check_makeable", "replacing", "reserve", "room_for", "write_json", "write_text"]
+__all__ = [
+    "check_folder",
+    "check_makeable",
+    "read_ahead",
+    "replacing",
+    "reserve",
+    "room_for",
+    "write_json",
+    "write_text",
+]
 
 FULL = os.strerror(errno.ENOSPC)
 BYTES_IN_MEMORY = 2**30
@@ -106,6 +116,20 @@ def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
                 f" ({error.strerror}): make room, or set TMPDIR to a folder on a larger disk."
             ) from error
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def read_ahead(array: npt.NDArray[Any], rows: Iterable[int], size: int) -> None:
+    """Have the system read `size` bytes of each of these rows, while something else is computed.
+
+    For an array of `room_for` that lies in a file; for one in memory there is nothing to do.
+    """
+    buffer = array.base
+    if not isinstance(buffer, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    for row in rows:
+        first = row * array.strides[0]
+        page = first // mmap.PAGESIZE * mmap.PAGESIZE
+        buffer.madvise(mmap.MADV_WILLNEED, page, first + size - page)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from blob_movies import Molecule, optics, store_of
+from blob_movies import Molecule, blob_store, optics, store_of, swinging
 
 from temporem import files
+from temporem.fitting import frames
 from temporem.fitting.frames import FrameStore
 from temporem.physics.ctf import contrast_transfer_function
 from temporem.physics.rotations import random_rotations
@@ -136,3 +137,17 @@ def test_halves_share_no_movie(ragged: FrameStore) -> None:
     # Movies 0, 1 and 2 have rows (2, 4, 6, 1), (5, 0) and (3).
     halves = ragged.halves().tolist()
     assert [halves[row] for row in (2, 4, 6, 1, 5, 0, 3)] == [0, 0, 0, 0, 1, 1, 0]
+
+
+def test_each_batch_is_read_ahead_while_the_one_before_is_computed_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = blob_store(swinging(6, 5), 16)
+    asked: list[tuple[list[int], int]] = []
+    monkeypatch.setattr(frames, "read_ahead", lambda array, rows, size: asked.append((list(rows), size)))
+    seen = []
+    for batch in store.epoch(10, torch.Generator().manual_seed(0), count=7):
+        assert all(sorted(rows) != sorted(batch.rows.tolist()) for rows, _ in asked[-1:])
+        seen.append(sorted(batch.rows.tolist()))
+    of_coefficients = [sorted(rows) for rows, size in asked if size == 7 * 8]
+    assert of_coefficients == [*seen[1:], []]

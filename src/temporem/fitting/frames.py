@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from temporem.files import room_for
+from temporem.files import read_ahead, room_for
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.processes import ALONE, Processes
 from temporem.model.batches import FrameBatch, MovieBatch
@@ -44,6 +44,7 @@ class FrameStore:
         self.pixel_size_in_angstroms = prepared.pixel_size_in_angstroms
         require_poses(movies)
         self._coefficients = torch.from_numpy(np.asarray(prepared.coefficients))
+        self._in_files = [prepared.coefficients]
         self._rotation = torch.from_numpy(np.asarray(movies.rotation, dtype=np.float32))
         self._shift = torch.from_numpy(np.asarray(translation_in_pixels(movies, prepared), dtype=np.float32))
         shell = prepared.half_disc.shell
@@ -57,7 +58,9 @@ class FrameStore:
         )
         self._transfer: Tensor | None = None
         if movies.contrast_transfer is not None:
-            self._transfer = torch.from_numpy(room_for(self._coefficients.shape, np.float32))
+            transfer = room_for(self._coefficients.shape, np.float32)
+            self._transfer = torch.from_numpy(transfer)
+            self._in_files.append(transfer)
             for rows in torch.split(torch.arange(len(movies)), _ROWS_AT_ONCE):
                 self._transfer[rows] = contrast_transfer_function(movies.contrast_transfer[rows], frequency)
         self.movie_rows: list[npt.NDArray[np.integer]] = [rows for _, rows in movies.rows_by_movie()]
@@ -127,23 +130,34 @@ class FrameStore:
         flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
         return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
 
-    def epoch(self, frames_per_batch: int, generator: torch.Generator | None = None) -> Iterator[MovieBatch]:
+    def epoch(
+        self, frames_per_batch: int, generator: torch.Generator | None = None, count: int | None = None
+    ) -> Iterator[MovieBatch]:
         """All movies once, in batches of at most so many frames, but of one movie at least.
 
-        They come in random order with a generator, else in the order of the input.
+        They come in random order with a generator, else in the order of the input. While one batch is
+        computed with, the next is read from the disk: of its frames the leading `count` coefficients, or all.
         """
-        count = len(self.movie_rows)
-        order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
-        batch: list[int] = []
+        movies = len(self.movie_rows)
+        order = torch.arange(movies) if generator is None else torch.randperm(movies, generator=generator)
+        batches: list[list[int]] = [[]]
         frames = 0
         for index in order.tolist():
             length = len(self.movie_rows[index])
-            if batch and frames + length > frames_per_batch:
-                yield self.movies(torch.tensor(batch))
-                batch, frames = [], 0
-            batch.append(index)
+            if batches[-1] and frames + length > frames_per_batch:
+                batches.append([])
+                frames = 0
+            batches[-1].append(index)
             frames += length
-        yield self.movies(torch.tensor(batch))
+        for batch, following in zip(batches, [*batches[1:], []], strict=True):
+            self._read_ahead(following, count)
+            yield self.movies(torch.tensor(batch))
+
+    def _read_ahead(self, movies: Sequence[int], count: int | None) -> None:
+        rows = [row for index in movies for row in self._rows[self.movie_rows[index]].tolist()]
+        used = len(self.lattice) if count is None else count
+        for array in self._in_files:
+            read_ahead(array, rows, used * array.itemsize)
 
     def halves(self) -> Int[Tensor, " frames"]:
         """0 or 1 for each row, so that halves share no noise: movies take turns, or the frames of one."""

@@ -98,7 +98,7 @@ def fit_subspace(
     for epoch in range(epochs):
         total = 0.0
         optimiser.param_groups[0]["lr"] = learning_rate * scale * max(0.1, 1 - epoch / epochs)
-        for batch in store.epoch(FRAMES_PER_BATCH, generator):
+        for batch in store.epoch(FRAMES_PER_BATCH, generator, subspace.coefficients_used(store.lattice)):
             time = None if log_time is None else log_time.exp()
             mine = processes.share_of(batch)
             of_frames = _told(subspace, store, mine)
