@@ -29,7 +29,9 @@ def publish(docs: Path | None, heading: str, text: str) -> None:
     if docs is None:
         return
     page = docs.read_text(encoding="utf-8") if docs.exists() else TOP
-    section = f"## {heading}\n\n```sh\n{command()}\n```\n\n{machine()}\n\n{text.strip()}\n\n"
+    section = (
+        f"## {heading}\n\n<!-- test: parse -->\n```sh\n{command()}\n```\n\n{machine()}\n\n{text.strip()}\n\n"
+    )
     # From its heading to the next one of that level, or to the end.
     old = re.compile(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     page, replaced = old.subn(lambda _: section, page)
