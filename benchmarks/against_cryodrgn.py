@@ -19,6 +19,8 @@ from arms import evaluate, gain_over, markdown, reconstruct, row_of, rows_of
 
 ARMS = {"linear": ["--method", "linear"], "default": [], "networks": ["--generator", "fourier"]}
 WITH_REFERENCES = "linear"
+EVERY = 5
+"""Epochs of cryoDRGN after which it is scored."""
 FRAMES, REFERENCE_FRAMES = 100, 50
 
 
@@ -32,6 +34,8 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["linear", "default"])
     page.add_option(parser)
     asked = parser.parse_args()
+    if asked.epochs % EVERY:
+        parser.error(f"--epochs must be a multiple of {EVERY}, so that the last epoch is scored")
     time_rows, quality = [], []
     for simulation in asked.simulations:
         best = trained_peer(asked.out / "peer", simulation, asked.epochs)
@@ -47,7 +51,7 @@ def trained_peer(out: Path, simulation: Path, epochs: int) -> Path:
     """cryoDRGN's folder for these movies: trained, and scored."""
     environment, folder = out / "environment", out / simulation.name
     options = argparse.Namespace(
-        epochs=epochs, every=5, frames=FRAMES, frames_per_epoch=20, latent_dim=None, seed=0
+        epochs=epochs, every=EVERY, frames=FRAMES, frames_per_epoch=20, latent_dim=None, seed=0
     )
     peer.install(environment)
     peer.prepare(environment, simulation, folder)
@@ -67,7 +71,8 @@ def measured(folder: Path, simulation: Path, arm: str, best: Path) -> tuple[dict
     summary = evaluate(simulation, run, ["--frames", FRAMES, *references])
     theirs = peer.summary_of(best)
     gain = gain_over(run, best / peer.PEER)
-    passed = peer.resolution(summary, "moving") <= peer.resolution(theirs, "moving")
+    mask = "moving" if "moving" in summary["masks"] else "whole"
+    passed = peer.resolution(summary, mask) <= peer.resolution(theirs, mask)
     epoch, seconds = int(theirs["epoch"]), float(theirs["core_seconds"])
     time_row = {
         "data": simulation.name,

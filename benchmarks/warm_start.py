@@ -10,10 +10,11 @@ frame, with 95 % intervals over movies. What is finished is kept: a second call 
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import page
-from arms import evaluate, gain_over, markdown, reconstruct, rows_of
+from arms import Took, evaluate, gain_over, markdown, reconstruct, rows_of
 
 FRAMES, TIMES, SHORT = 100, 5, 2
 NETWORKS = ["--generator", "fourier"]
@@ -35,7 +36,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         warm = reconstruct(simulation, folder / "warm", [*NETWORKS, "--epochs", asked.epochs])
         short = reconstruct(simulation, folder / "paper-short", [*PAPER, "--epochs", SHORT])
-        epochs = 2 * max(1, round(TIMES * warm.processor / short.processor * SHORT / 2))
+        epochs = epochs_within(TIMES * warm.processor, short, folder / "paper-short")
         paper = reconstruct(simulation, folder / "paper", [*PAPER, "--epochs", epochs])
         for name, took in (("warm", warm), ("paper", paper)):
             summary = evaluate(simulation, folder / name, ["--frames", FRAMES, "--no-references"])
@@ -45,6 +46,15 @@ def main() -> None:
         gain.append({"data": simulation.name, **ratio, **over})
     text = f"{__doc__.split('FILE]')[1].strip()}\n\n{markdown(figures)}\n{markdown(gain)}"
     page.publish(asked.docs, "Networks: warm start against the paper's", text)
+
+
+def epochs_within(seconds: float, short: Took, run: Path) -> int:
+    """How many epochs, an even number, fill so much of the processor's time, by a short fit's."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    training = sum(record["seconds"] for record in map(json.loads, lines) if "kl" in record)
+    # Epochs are timed by the clock: of the processor's time they have as large a part.
+    part = training / short.clock
+    return 2 * max(1, round((seconds - short.processor * (1 - part)) / (short.processor * part / SHORT) / 2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import errno
+import mmap
 import os
 from pathlib import Path
 
@@ -67,6 +68,25 @@ def test_reserved_bytes_are_taken_from_the_disk(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "posix_fallocate", full)
     with path.open("wb") as file, pytest.raises(OSError, match="map"):
         reserve(file.fileno(), 100_000, path)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="the system cannot read ahead")
+def test_whole_pages_that_hold_the_rows_are_asked_for() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Recorded(mmap.mmap):
+        def madvise(self, option: int, start: int, length: int) -> None:  # type: ignore[override]
+            assert option == mmap.MADV_WILLNEED
+            asked.append((start, length))
+            super().madvise(option, start, length)
+
+    rows, width = 100, 3000
+    array = np.ndarray((rows, width), np.uint8, buffer=Recorded(-1, rows * width))
+    read_ahead(array, [0, 50, 99], 1000)
+    for row, (start, length) in zip((0, 50, 99), asked, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= row * width < start + mmap.PAGESIZE
+        assert start + length == row * width + 1000
 
 
 def test_reading_ahead_changes_nothing_in_a_file_or_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,10 @@ OPTIONS = FittingOptions(
 
 
 def trained(
-    folder: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch
+    folder: Path, scores: list[float] | None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Trainer, list[dict[str, Tensor]]]:
-    """A training whose epochs, the start first, foretell unseen movies so well; and the weights of each."""
+    """A training whose epochs, the start first, foretell unseen movies so well (None: as they do); and the
+    weights of each."""
     store = blob_store(swinging(MOVIES, FRAMES), BOX)
     seen, unseen = set_aside(store, torch.zeros(BOX, BOX, BOX))
     # Layers draw their first weights from the global generator.
@@ -33,9 +34,12 @@ def trained(
     config = FourierGeneratorConfig(BOX, 1, OPTIONS.width, OPTIONS.layers)
     model = assemble(store, OPTIONS, True, FourierGenerator(config, torch.Generator().manual_seed(0)))
     weights: list[dict[str, Tensor]] = []
+    true_nats = Unseen.nats
 
     def nats(self: Unseen, model: DynamicalModel) -> Tensor:
         weights.append({name: x.detach().clone() for name, x in model.named_parameters()})
+        if scores is None:
+            return true_nats(self, model)
         return torch.full((len(self.store),), float(scores[len(weights) - 1]))
 
     monkeypatch.setattr(Unseen, "nats", nats)
@@ -50,6 +54,10 @@ def test_one_movie_in_twenty_is_kept_from_the_training() -> None:
     seen, unseen = set_aside(store, torch.zeros(BOX, BOX, BOX))
     assert unseen is not None
     assert (len(seen.movie_rows), len(unseen.store.movie_rows)) == (43, 2)
+    seen, unseen = set_aside(store.only(range(20)), torch.zeros(BOX, BOX, BOX))
+    assert unseen is not None
+    # Two, for a standard error.
+    assert (len(seen.movie_rows), len(unseen.store.movie_rows)) == (18, 2)
     few, nothing = set_aside(store.only(range(19)), torch.zeros(BOX, BOX, BOX))
     assert nothing is None
     assert len(few.movie_rows) == 19
@@ -73,11 +81,12 @@ def test_the_best_epoch_is_kept(
     assert any(not torch.equal(found[name], x) for name, x in weights[(kept + 1) % len(weights)].items())
 
 
+@pytest.mark.parametrize("scores", [[0, 1, 3, 2, 2.5], None], ids=["a turn", "as they are"])
 def test_a_training_taken_up_again_keeps_the_same_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scores: list[float] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = [0, 1, 3, 2, 2.5]
-    whole, _ = trained(tmp_path / "whole", scores, monkeypatch)
+    with monkeypatch.context() as patch:
+        whole, _ = trained(tmp_path / "whole", scores, patch)
     calls, train_epoch = iter(range(10)), Trainer._train_epoch
 
     def stopped_in_the_fourth(self: Trainer) -> dict[str, Any]:
@@ -89,9 +98,10 @@ def test_a_training_taken_up_again_keeps_the_same_epoch(
         patch.setattr(Trainer, "_train_epoch", stopped_in_the_fourth)
         with pytest.raises(KeyboardInterrupt):
             trained(tmp_path / "stopped", scores, patch)
-    # The start is scored once more, then what is left.
-    again, _ = trained(tmp_path / "stopped", [0, *scores[4:]], monkeypatch)
+    with monkeypatch.context() as patch:
+        again, _ = trained(tmp_path / "stopped", None if scores is None else scores[4:], patch)
     assert again.kept() == whole.kept()
+    assert [x["foretold"] for x in again.records] == [x["foretold"] for x in whole.records]
     found = dict(again.model.named_parameters())
     assert [n for n, x in whole.model.named_parameters() if not torch.equal(found[n], x)] == []
 

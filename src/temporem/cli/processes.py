@@ -32,6 +32,8 @@ __all__ = ["Work", "in_processes"]
 Work = Callable[[Path, Processes], None]
 """What each process does: it is given a run folder of its own, and who works with it."""
 
+SHADOWS = "TEMPOREM_SHADOWS"
+"""Names the folder that those of the other processes lie in, and go with, however these end."""
 STOPPED = "temporem/stopped"
 """Where a process leaves its last words, for the first one to say."""
 GRACE_IN_SECONDS = 30.0
@@ -63,6 +65,11 @@ def in_processes(work: Work, fitting: FittingOptions, output: Path, resume: bool
 
 def _lead(team: Team, work: Work, output: Path, resume: bool) -> None:
     """Start the other processes of this machine, and take part."""
+    with tempfile.TemporaryDirectory(prefix="temporem-") as shadows, in_environment({SHADOWS: shadows}):
+        _lead_others(team, work, output, resume)
+
+
+def _lead_others(team: Team, work: Work, output: Path, resume: bool) -> None:
     start = get_context("spawn")
     ready = start.Semaphore(0)
     others = [
@@ -179,7 +186,7 @@ def _folder(output: Path, resume: bool, processes: Processes) -> Iterator[Path]:
     console.quiet = True
     # So do srun and torchrun end processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
-    with tempfile.TemporaryDirectory(prefix="temporem-") as folder:
+    with tempfile.TemporaryDirectory(prefix="temporem-", dir=os.environ.get(SHADOWS)) as folder:
         own, begun = Path(folder) / "run", (output / CONFIG).is_file()
         if resume and begun:
             shutil.copytree(output, own)
@@ -214,6 +221,7 @@ def _watch(others: list[SpawnProcess], over: threading.Event) -> None:
             print(f"temporem: {_who_stopped()}", file=sys.stderr, flush=True)
             for other in others:
                 other.kill()
+            shutil.rmtree(os.environ[SHADOWS], ignore_errors=True)
             os._exit(MENDABLE)
 
 

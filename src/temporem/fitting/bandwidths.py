@@ -77,12 +77,11 @@ def choose_bandwidths(
     for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
         kernel = torch.exp(-0.5 * squared[[anchor for anchor, _ in tested]] / bandwidth**2)
         volumes = (local_wiener(sums.to(mask.device), power, mask) for sums in half.combined(kernel))
-        scores[bandwidth] = torch.cat(
-            [
-                _scored(volume, frames, lattice, half.padding)
-                for volume, (_, frames) in zip(volumes, tested, strict=True)
-            ]
-        )
+        told = [
+            _scored(volume, frames, lattice, half.padding)
+            for volume, (_, frames) in zip(volumes, tested, strict=True)
+        ]
+        scores[bandwidth] = store.processes.of_first(torch.cat(told))
         advance(1, f"bandwidth {bandwidth:g}")
         totals = {tried: float(score.sum()) / len(score) for tried, score in scores.items()}
         if totals[bandwidth] < max(totals.values()) and len(scores) > 2:

@@ -351,7 +351,7 @@ class _Climb:
         self.of_fields.param_groups[0]["lr"] = self.options.field_rate * share
         self.of_density.param_groups[0]["lr"] = self.options.density_rate * (1 - _MOMENTUM) * share
         totals = dict.fromkeys(TERMS, 0.0)
-        for batch in self.store.epoch(self.options.frames_per_batch, self.random):
+        for batch in self.store.epoch(self.options.frames_per_batch, self.random, self.count):
             for name, value in zip(TERMS, self._step(batch), strict=True):
                 totals[name] += value * len(batch.rows)
         self.generator.amplitude = self.density.amplitude(self.unknowns.detach())

@@ -130,16 +130,13 @@ class FrameStore:
         flat = torch.from_numpy(np.concatenate(rows).astype(np.int64))
         return MovieBatch(flat, interval.to(self.device), mask.to(self.device))
 
-    def epoch(
-        self, frames_per_batch: int, generator: torch.Generator | None = None, count: int | None = None
-    ) -> Iterator[MovieBatch]:
+    def batches(self, frames_per_batch: int, generator: torch.Generator | None = None) -> list[list[int]]:
         """All movies once, in batches of at most so many frames, but of one movie at least.
 
-        They come in random order with a generator, else in the order of the input. While one batch is
-        computed with, the next is read from the disk: of its frames the leading `count` coefficients, or all.
+        They come in random order with a generator, else in the order of the input.
         """
-        movies = len(self.movie_rows)
-        order = torch.arange(movies) if generator is None else torch.randperm(movies, generator=generator)
+        count = len(self.movie_rows)
+        order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
         batches: list[list[int]] = [[]]
         frames = 0
         for index in order.tolist():
@@ -149,6 +146,16 @@ class FrameStore:
                 frames = 0
             batches[-1].append(index)
             frames += length
+        return batches
+
+    def epoch(
+        self, frames_per_batch: int, generator: torch.Generator | None = None, count: int | None = None
+    ) -> Iterator[MovieBatch]:
+        """The `batches`; while one is computed with, the next is read from the disk.
+
+        Of its frames the leading `count` coefficients are, or all.
+        """
+        batches = self.batches(frames_per_batch, generator)
         for batch, following in zip(batches, [*batches[1:], []], strict=True):
             self._read_ahead(following, count)
             yield self.movies(torch.tensor(batch))

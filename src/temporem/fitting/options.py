@@ -60,7 +60,8 @@ class FittingOptions:
     """Machines, each with so many devices. What srun or torchrun have started says so itself."""
     epochs: int = 8
     """Passes of the networks over the frames; half of them are the pretraining's where there is one. Of 20
-    movies or more some are kept from each training, and the epoch that foretells them best is taken."""
+    movies or more some are kept from a training with known poses, and the epoch that foretells them best is
+    taken."""
     pose_network: bool = False
     """Infer poses by a network along with tempor's states, from the images alone (paper, Sec. 5.4; with
     --pretraining hetem comes first); with --poses refine or estimate it starts from what these found."""

@@ -13,13 +13,12 @@ import torch.distributed as group
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from temporem.errors import UserError
 from temporem.model.batches import MovieBatch
 
 __all__ = ["ALONE", "ProcessLostError", "Processes"]
 
 
-class ProcessLostError(UserError):
+class ProcessLostError(Exception):
     """Another process does not answer."""
 
 

@@ -137,7 +137,7 @@ def subspace_posterior(
     latent = subspace.latent_dim
     mean = torch.zeros(len(store), latent)
     covariance = torch.zeros(len(store), latent, latent)
-    for of_all in store.epoch(FRAMES_PER_BATCH):
+    for of_all in store.epoch(FRAMES_PER_BATCH, count=subspace.coefficients_used(store.lattice)):
         batch = store.processes.share_of(of_all)
         told = _padded(batch, _told(subspace, store, batch))
         with stable(_LIKELIHOOD, REMEDY):

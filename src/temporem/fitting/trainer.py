@@ -74,7 +74,7 @@ class Trainer:
             groups[1]["lr"] = options.learning_rate
             groups.append({"params": _trained(model.poses), "lr": options.learning_rate})
         self.optimiser = torch.optim.Adam([group for group in groups if group["params"]])
-        self.steps = epochs * sum(1 for _ in store.epoch(options.frames_per_batch))
+        self.steps = epochs * len(store.batches(options.frames_per_batch))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: _half_cosine(step / self.steps)
         )
@@ -88,14 +88,14 @@ class Trainer:
 
         Raises UserError at a loss or gradient that is not finite; the last good epoch is then saved.
         """
-        if self.unseen is not None:
-            self.best = Best(0, self.unseen.nats(self.model), _copied(self.model))
-            self.at_start = self.best.nats
         if has_checkpoint(self.folder, self.stage):
             self._restore()
             for old in self.records:
                 record(old)
             advance(len(self.records), "")
+        elif self.unseen is not None:
+            self.at_start = self.processes.of_first(self.unseen.nats(self.model))
+            self.best = Best(0, self.at_start, _copied(self.model))
         while self.epoch < self.epochs:
             began = time.monotonic()
             with stable(f"the loss{self._where()}", self._remedy()):
@@ -116,18 +116,18 @@ class Trainer:
         if self.best is None or self.unseen is None:
             return {}
         score = self.unseen.score(self.best.nats - self.at_start)
-        which = f"epoch {self.best.epoch} of {self.epoch} was" if self.best.epoch else "the start was"
-        words = (
-            f"Movies kept from the training ({self.stage}) chose among its epochs: {which} the best, and"
-            f" foretells their frames better than the start by {score}."
-        )
+        chose = f"Movies kept from the training ({self.stage}) chose among its {self.epoch} epochs:"
+        if self.best.epoch:
+            words = f"{chose} number {self.best.epoch} foretells them best, better than the start by {score}."
+        else:
+            words = f"{chose} none foretells them better than the start, which is kept."
         kept = {"epoch_kept": self.best.epoch, "words": words}
         return kept | score_facts(score)
 
     def _judged(self) -> dict[str, float]:
         if self.unseen is None or self.best is None:
             return {}
-        nats = self.unseen.nats(self.model)
+        nats = self.processes.of_first(self.unseen.nats(self.model))
         if nats.mean() > self.best.nats.mean():
             self.best = Best(self.epoch, nats, _copied(self.model))
         return {"foretold": float((nats - self.at_start).mean())}

@@ -20,9 +20,9 @@ from temporem.model.methods import DynamicalModel
 __all__ = ["Unseen", "set_aside"]
 
 FEWEST_MOVIES, ONE_IN = 20, 20
-"""Movies below which none are kept from a training; and how many of more."""
-MOST_FRAMES = 400
-"""Of movies kept from it."""
+"""Movies below which none are kept from a training; and one in how many is, of twice as many and more."""
+FEWEST_KEPT, MOST_FRAMES = 2, 400
+"""Movies kept from it, for an uncertainty; and frames of those that there are more of."""
 _SEED = 0
 """Of the coefficients that each frame is inferred from, the same ones for every epoch."""
 
@@ -57,13 +57,14 @@ class Unseen:
 
 
 def set_aside(store: FrameStore, still: Float[Tensor, "n n n"]) -> tuple[FrameStore, Unseen | None]:
-    """The movies to train on, and every twentieth, to choose the epoch by; None of too few."""
+    """The movies to train on, and every twentieth, two at least, to choose the epoch by; None of too few."""
     count = len(store.movie_rows)
     if count < FEWEST_MOVIES:
         return store, None
     aside, frames = list[int](), 0
-    for movie in range(ONE_IN // 2, count, ONE_IN):
-        if aside and frames + len(store.movie_rows[movie]) > MOST_FRAMES:
+    step = min(ONE_IN, count // FEWEST_KEPT)
+    for movie in range(step // 2, count, step):
+        if len(aside) >= FEWEST_KEPT and frames + len(store.movie_rows[movie]) > MOST_FRAMES:
             break
         aside.append(movie)
         frames += len(store.movie_rows[movie])

@@ -30,7 +30,8 @@ EXCESS = 1.5
 """Noise within the molecule over that of the solvent: states differ from those they are averaged with."""
 LEAST_SOLVENT = 0.02
 """Part of the inscribed ball outside the mask that tells its noise; with less, the mask alone is laid on."""
-_OUTSIDE = 1e-3
+_OUTSIDE = 0.02
+"""Of the mask: beyond is solvent. Masks that were made coarser ring by less than that."""
 
 
 def local_wiener(

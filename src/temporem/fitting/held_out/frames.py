@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 FRAMES_AT_ONCE = 200
+POINTS_AT_ONCE = 2**18
+"""Coefficients of all frames that slices are made of at a time."""
 TURNS = 3
 """Frames of a movie are left out in so many turns: one in three, its neighbours known."""
 
@@ -51,7 +53,8 @@ def gain_at(
     `scored` ones or all.
     """
     gains = []
-    for rows in torch.split(torch.arange(len(z), device=z.device), FRAMES_AT_ONCE):
+    at_once = max(1, POINTS_AT_ONCE // len(lattice))
+    for rows in torch.split(torch.arange(len(z), device=z.device), at_once):
         rotation, transfer, seen = frames.rotation[rows], frames.transfer[rows], frames.coefficients[rows]
         slices = generator.slices(z[rows], rotation, lattice.frequency)
         standing = still_slices(still, rotation, lattice.frequency)
