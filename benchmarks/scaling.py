@@ -96,12 +96,13 @@ def draw(rows: list[dict], steps: tuple[str, ...], path: Path) -> None:
         by_frames.loglog([r["frames"] for r in of_64], [r[step] for r in of_64], marker=marker, label=step)
         by_box.loglog([r["box"] ** 2 for r in fewest], [r[step] for r in fewest], marker=marker, label=step)
     by_frames.set(xlabel="frames of 64 px", ylabel="processor ms a frame")
-    by_box.set(xlabel="pixels of a frame", xticks=[box**2 for box in boxes(rows)])
-    by_box.set_xticklabels([f"{box}²" for box in boxes(rows)])
-    by_box.minorticks_off()
     least = min(r[step] for r in fewest for step in steps)
     areas = [boxes(rows)[0] ** 2, boxes(rows)[-1] ** 2]
     by_box.loglog(areas, [least, least * areas[1] / areas[0]], "k:", label="∝ pixels")
+    # After the last curve, which would set ticks of its own.
+    by_box.set(xlabel="pixels of a frame", xticks=[box**2 for box in boxes(rows)])
+    by_box.set_xticklabels([f"{box}²" for box in boxes(rows)])
+    by_box.minorticks_off()
     by_box.legend(fontsize="small")
     figure.savefig(path, dpi=110)
     plt.close(figure)

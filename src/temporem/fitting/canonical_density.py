@@ -19,6 +19,9 @@ from temporem.physics.volumes import fourier_resize, grid_radius
 
 __all__ = ["CanonicalDensity", "information_in_shells", "lattice_edge", "solve_density"]
 
+OCCUPIED = 0.25
+"""Part of its support that a density's power lies in: as much power in less room is a weaker prior of each
+coefficient."""
 _ROWS_AT_ONCE = 128
 _ROOM = 1.1
 """Of a lattice's Nyquist over the radius that it serves."""
@@ -75,7 +78,8 @@ class CanonicalDensity:
         self._weight = kept.flatten()[self._place]
         k = grid_radius(m).to(device)
         shell = k.round().long().clamp(max=len(information) - 1)
-        precision = float((kept > 0).float().mean()) / signal_power.to(device)[shell]
+        support_of_power = OCCUPIED * float((kept > 0).float().mean())
+        precision = support_of_power / signal_power.to(device)[shell]
         total = information[shell] + precision
         envelope = torch.exp(-2 * (math.pi * self.width_in_pixels * k / n) ** 2)
         self._inside = (k <= radius) & (k < m / 2)

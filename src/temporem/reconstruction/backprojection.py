@@ -22,7 +22,8 @@ from temporem.physics.volumes import PADDING, fourier_to_volume, grid_radius, gr
 
 __all__ = ["Accumulator", "accumulate", "grid_shells", "regularised", "signal_power", "wiener"]
 
-CHUNK = 512
+POINTS_AT_ONCE = 2**20
+"""Coefficients of all frames that are weighted at a time."""
 STANDARD_ERRORS = 3.0
 NOISE_CORRELATION = 1.125**3
 """Grid points that share noise by trilinear insertion: Σ of its squared autocorrelation."""
@@ -87,8 +88,7 @@ def accumulate(
     box = half_disc.box_size
     shape = (padding * box, padding * box, padding * box // 2 + 1)
     numerator, denominator = coefficients.new_zeros(shape), precision.new_zeros(shape)
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+    for chunk in torch.split(rows, max(1, POINTS_AT_ONCE // len(half_disc))):
         values = (
             coefficients[chunk]
             * phase_shift(half_disc.frequency, -translation_in_pixels[chunk], box)

@@ -59,8 +59,8 @@ class CellSums:
         distinct, which = torch.unique(weight, dim=-1, return_inverse=True)
         mixed: Tensor = distinct[..., 0] @ kind
         for index in range(1, distinct.shape[-1]):
-            here = (which == index)[self._shell]
-            mixed[:, here] = distinct[..., index] @ kind[:, here]
+            # All points, of which some are taken: a copy of the cells' would take more memory than time.
+            mixed = torch.where((which == index)[self._shell], distinct[..., index] @ kind, mixed)
         return mixed
 
     def _on_the_grid(self, real: Tensor, imaginary: Tensor, denominator: Tensor) -> Accumulator:
