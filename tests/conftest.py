@@ -3,6 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# Machines differ, and are busy: no test is of how long something takes.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # A shell ignores SIGINT for what it runs in the background, and with it every Ctrl-C that tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)

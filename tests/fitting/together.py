@@ -10,6 +10,7 @@ import torch
 import torch.distributed as group
 
 from temporem.fitting.processes import Processes
+from temporem.fitting.threads import one_thread
 
 __all__ = ["together"]
 
@@ -43,6 +44,8 @@ def _part(rank: int, count: int, function: Callable[..., Found], folder: Path, *
     group.init_process_group("gloo", meeting, timedelta(seconds=60), count, rank)
     try:
         processes = Processes(rank, count, torch.device("cpu"))
-        return function(processes, folder / str(rank), *arguments)
+        # As of those of one command: with other numbers of threads they would round otherwise.
+        with one_thread():
+            return function(processes, folder / str(rank), *arguments)
     finally:
         group.destroy_process_group()

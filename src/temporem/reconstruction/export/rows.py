@@ -54,7 +54,7 @@ def read_index_file(path: Path) -> list[int]:
             raise UserError(
                 f"line {number} of {path} is {line.strip()[:40]!r}: write an image row, from 0, on each line."
             )
-        rows.append(int(line))
+        rows.append(int(line.strip()))
     if not rows:
         raise UserError(f"the index file {path} is empty: write one image row on each line, counted from 0.")
     return rows
