@@ -25,14 +25,9 @@ FRAMES, REFERENCE_FRAMES = 100, 50
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("simulations", type=Path, nargs="+", metavar="SIMULATION")
+    parser = page.parser_of(__doc__)
     parser.add_argument("--epochs", type=int, default=25, help="of cryoDRGN (%(default)s)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["linear", "default"])
-    page.add_option(parser)
     asked = parser.parse_args()
     if asked.epochs % EVERY:
         parser.error(f"--epochs must be a multiple of {EVERY}, so that the last epoch is scored")
@@ -43,8 +38,8 @@ def main() -> None:
             time_row, rows = measured(asked.out / simulation.name, simulation, arm, best)
             time_rows.append(time_row)
             quality += rows
-    text = f"{markdown(time_rows)}\n{markdown(quality)}"
-    page.publish(asked.docs, "Against cryoDRGN 4.3.1", f"{__doc__.split('FILE]')[1].strip()}\n\n{text}")
+    tables = f"{markdown(time_rows)}\n{markdown(quality)}"
+    page.publish(asked.docs, "Against cryoDRGN 4.3.1", __doc__, tables)
 
 
 def trained_peer(out: Path, simulation: Path, epochs: int) -> Path:

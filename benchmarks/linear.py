@@ -8,7 +8,6 @@ how much coarser the linear method is where the molecule moves, `whole over movi
 a whole than there. What is there is kept: a second call goes on.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -19,13 +18,7 @@ FRAMES = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("simulations", type=Path, nargs="+", metavar="SIMULATION")
-    page.add_option(parser)
-    asked = parser.parse_args()
+    asked = page.parser_of(__doc__).parse_args()
     rows = []
     for simulation in asked.simulations:
         folder = asked.out / simulation.name
@@ -34,8 +27,7 @@ def main() -> None:
         summary = evaluate(simulation, folder / "linear", ["--frames", FRAMES])
         rows.append(row_of(simulation, folder / "linear", summary["methods"]))
         print(rows[-1], flush=True)
-    text = f"{__doc__.split('FILE]')[1].strip()}\n\n{markdown(rows)}"
-    page.publish(asked.docs, "The linear method", text)
+    page.publish(asked.docs, "The linear method", __doc__, markdown(rows))
 
 
 def row_of(simulation: Path, run: Path, methods: dict) -> dict:

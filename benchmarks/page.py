@@ -23,8 +23,21 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--docs", type=Path, metavar="FILE", help="put the section into this page")
 
 
-def publish(docs: Path | None, heading: str, text: str) -> None:
-    """Print a section, and put it into the page in the place of the one before."""
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """Of a benchmark `OUT SIMULATION [SIMULATION …] [--docs FILE]` whose docstring that is."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("simulations", type=Path, nargs="+", metavar="SIMULATION")
+    add_option(parser)
+    return parser
+
+
+def publish(docs: Path | None, heading: str, doc: str, tables: str) -> None:
+    """Print a section, and put it into the page in the place of the one before.
+
+    It has what the docstring `doc` says after its title and usage, and the tables.
+    """
+    text = f"{doc.split(chr(10) * 2, 2)[2].strip()}\n\n{tables}"
     print(text, flush=True)
     if docs is None:
         return

@@ -68,13 +68,13 @@ def main() -> None:
         frames, box = map(int, case.split("x"))
         rows.append({"frames": frames, "box": box, **row})
         print(rows[-1], flush=True)
-    text = f"{__doc__.split('…]')[1].strip()}\n\n{table(rows, steps)}"
+    tables = table(rows, steps)
     if chosen.docs is not None:
         picture = chosen.docs.parent / "images" / "scaling.png"
-        picture.parent.mkdir(exist_ok=True)
+        picture.parent.mkdir(parents=True, exist_ok=True)
         draw(rows, steps, picture)
-        text += f"\n![Cost of a frame by number of frames and by box](images/{picture.name})\n"
-    page.publish(chosen.docs, "Scaling", text)
+        tables += f"\n![Cost of a frame by number of frames and by box](images/{picture.name})\n"
+    page.publish(chosen.docs, "Scaling", __doc__, tables)
 
 
 def table(rows: list[dict], steps: tuple[str, ...]) -> str:

@@ -9,7 +9,6 @@ processor that `warm` took, measured in one short fit of it. "better by" is `war
 frame, with 95 % intervals over movies. What is finished is kept: a second call goes on.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -22,13 +21,8 @@ PAPER = [*NETWORKS, "--pretraining", "--features", "image", "--no-explicit"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("simulations", type=Path, nargs="+", metavar="SIMULATION")
+    parser = page.parser_of(__doc__)
     parser.add_argument("--epochs", type=int, default=8, help="of warm (%(default)s)")
-    page.add_option(parser)
     asked = parser.parse_args()
     figures, gain = [], []
     for simulation in asked.simulations:
@@ -44,8 +38,8 @@ def main() -> None:
         over = gain_over(folder / "warm", folder / "paper")
         ratio = {"paper's epochs": epochs, "paper's time": f"{paper.processor / warm.processor:.1f} ×"}
         gain.append({"data": simulation.name, **ratio, **over})
-    text = f"{__doc__.split('FILE]')[1].strip()}\n\n{markdown(figures)}\n{markdown(gain)}"
-    page.publish(asked.docs, "Networks: warm start against the paper's", text)
+    tables = f"{markdown(figures)}\n{markdown(gain)}"
+    page.publish(asked.docs, "Networks: warm start against the paper's", __doc__, tables)
 
 
 def epochs_within(seconds: float, short: Took, run: Path) -> int:

@@ -75,7 +75,7 @@ def test_whole_pages_that_hold_the_rows_are_asked_for() -> None:
     asked: list[tuple[int, int]] = []
 
     class Recorded(mmap.mmap):
-        def madvise(self, option: int, start: int, length: int) -> None:  # type: ignore[override]
+        def madvise(self, option: int, start: int, length: int) -> None:
             assert option == mmap.MADV_WILLNEED
             asked.append((start, length))
             super().madvise(option, start, length)

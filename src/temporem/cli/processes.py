@@ -57,19 +57,15 @@ def in_processes(work: Work, fitting: FittingOptions, output: Path, resume: bool
         work(output, ALONE)
         return
     with in_environment(team.environment):
-        if team.starter == "ourselves":
-            _lead(team, work, output, resume)
-        else:
+        if team.starter != "ourselves":
             _take_part(team, work, output, resume)
+            return
+        with tempfile.TemporaryDirectory(prefix="temporem-") as shadows, in_environment({SHADOWS: shadows}):
+            _lead(team, work, output, resume)
 
 
 def _lead(team: Team, work: Work, output: Path, resume: bool) -> None:
     """Start the other processes of this machine, and take part."""
-    with tempfile.TemporaryDirectory(prefix="temporem-") as shadows, in_environment({SHADOWS: shadows}):
-        _lead_others(team, work, output, resume)
-
-
-def _lead_others(team: Team, work: Work, output: Path, resume: bool) -> None:
     start = get_context("spawn")
     ready = start.Semaphore(0)
     others = [

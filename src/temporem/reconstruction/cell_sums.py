@@ -59,7 +59,7 @@ class CellSums:
         distinct, which = torch.unique(weight, dim=-1, return_inverse=True)
         mixed: Tensor = distinct[..., 0] @ kind
         for index in range(1, distinct.shape[-1]):
-            # All points, of which some are taken: a copy of the cells' would take more memory than time.
+            # Of all points: those of these shells alone would be a copy of what the cells hold there.
             mixed = torch.where((which == index)[self._shell], distinct[..., index] @ kind, mixed)
         return mixed
 
