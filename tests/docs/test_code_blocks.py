@@ -27,6 +27,7 @@ NOT_WALKED = {
     # Its molecule comes from the network.
     "motion.md",
     # They say how their figures were made, which took hours.
+    "benchmarks.md",
     "one_moving_density.md",
     "value_of_time.md",
     "defaults.md",
