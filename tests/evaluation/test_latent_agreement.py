@@ -18,6 +18,16 @@ def test_a_turned_and_scaled_state_is_found_whole():
     assert agreement["spearman"] > 0.99
 
 
+def test_the_median_error_is_that_of_the_latents_whatever_their_scale():
+    # Along a bent but monotone path, noise moves the state by as much as its slope says.
+    state, noise = GENERATOR.random(len(STATE)), 0.02 * GENERATOR.standard_normal(len(STATE))
+    latents = 7.0 - 3.0 * (state + noise)[:, None] ** 3
+    agreement = latent_agreement(latents, 90 * state, MOVIE)
+    assert agreement is not None
+    # The median of a half-normal distribution is 0.674 of its scale.
+    assert agreement["median_error"] == pytest.approx(90 * 0.02 * 0.674, rel=0.2)
+
+
 def test_a_circle_is_followed_by_neighbours_but_not_by_a_line():
     angle = 2 * np.pi * STATE * 0.95
     latents = np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.01 * GENERATOR.standard_normal(
@@ -44,6 +54,7 @@ def test_collapsed_latents_explain_nothing():
     assert agreement is not None
     assert agreement["spearman"] == 0.0
     assert agreement["linear_r_squared"] == pytest.approx(0.0, abs=0.01)
+    assert agreement["median_error"] == pytest.approx(np.median(np.abs(STATE - STATE.mean())))
 
 
 def test_there_is_nothing_to_ask_of_a_static_molecule_or_of_one_movie():

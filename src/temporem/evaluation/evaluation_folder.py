@@ -114,9 +114,10 @@ def write_latent_figures(
     write_table(folder / "manifold.csv", manifold_table(z, truth.states))
     movie, _ = pd.factorize(truth.states["movie"])
     state = truth.states["state"].to_numpy(np.float64)
+    value = truth.states["value"].to_numpy(np.float64)
     told = {} if covariance is None else latent_coverage(z, covariance.double().numpy(), state, movie)
     return {
-        "latent_agreement": latent_agreement(z, state, movie),
+        "latent_agreement": latent_agreement(z, value, movie),
         "latent_coverage": told or None,
         "latent_manifold": latent_manifold(z, truth.states),
         "value_unit": truth.unit,

@@ -12,7 +12,7 @@ __all__ = ["manifold_part"]
 
 def manifold_part(folder: Path, summary: dict[str, Any]) -> str:
     """Sentences from an evaluation's JSON, and the figure where its folder holds `manifold.csv`."""
-    parts = [f"<p>{escape(agreement_told(summary['latent_agreement']))}</p>"]
+    parts = [f"<p>{escape(agreement_told(summary['latent_agreement'], summary.get('value_unit')))}</p>"]
     coverage = summary.get("latent_coverage")
     if coverage is not None:
         told = (
@@ -30,14 +30,19 @@ def manifold_part(folder: Path, summary: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def agreement_told(agreement: dict[str, float] | None) -> str:
-    """How well a regression reads the state."""
+def agreement_told(agreement: dict[str, float] | None, unit: str | None) -> str:
+    """How well a regression reads the state, which has this unit."""
     if agreement is None:
         return "The state never changes, or there is one movie only: nothing to ask of the latents."
-    return (
+    told = (
         f"By regression over other movies, the latents tell the true state with R² "
         f"{agreement['linear_r_squared']:.3f} (linear) and {agreement['neighbour_r_squared']:.3f} (nearest)."
     )
+    # Evaluations of earlier versions lack it.
+    if "median_error" in agreement:
+        of_unit = f" {unit}" if unit else ""
+        told += f" A monotone map of one direction is wrong by {agreement['median_error']:.3g}{of_unit} (median)."
+    return told
 
 
 def manifold_told(manifold: dict[str, Any]) -> str:
