@@ -55,7 +55,7 @@ def latent_agreement(
 def _monotone(
     latents: npt.NDArray[np.floating], state: npt.NDArray[np.floating], asked: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.floating]:
-    """States of the latents asked for, by a monotone map along the direction that tells most of the others'."""
+    """States of the latents asked for, by a monotone map along the direction that tells most of others."""
     direction = LinearRegression().fit(latents, state).coef_
     calibration = IsotonicRegression(out_of_bounds="clip").fit(latents @ direction, state)
     return np.asarray(calibration.predict(asked @ direction))

@@ -21,11 +21,18 @@ from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
-__all__ = ["MOST_COMPONENTS", "Beginning", "beginning_of", "deform", "deformation_facts"]
+__all__ = [
+    "MOST_COMPONENTS",
+    "MOST_WITH_UNSURE_POSES",
+    "Beginning",
+    "beginning_of",
+    "deform",
+    "deformation_facts",
+]
 
-MOST_COMPONENTS = 3
+MOST_COMPONENTS, MOST_WITH_UNSURE_POSES = 4, 3
 """Unless a person says how many, of the linear states: the rest is mostly noise, and the motion would follow
-it."""
+it; the more so the errors of poses."""
 _STATES_FOR_FACTS = 200
 _INSIDE = 0.1
 """Of the largest mass at a point: what emptier space does is no matter."""

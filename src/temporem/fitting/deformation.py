@@ -25,7 +25,7 @@ from temporem.fitting.canonical_density import (
 )
 from temporem.fitting.canonical_support import canonical_support
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
-from temporem.fitting.deformation_choice import rows_of
+from temporem.fitting.deformation_choice import misfit_of_movies, rows_of
 from temporem.fitting.deformation_poses import refined_with_poses
 from temporem.fitting.deformation_prior import folding, neighbours, strain
 from temporem.fitting.deformation_states import (
@@ -41,6 +41,7 @@ from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.lost_frames import place_anew
 from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.poses.superposition import from_frame, to_rest
+from temporem.fitting.positive_density import without_negative_parts
 from temporem.fitting.stability import require_finite
 from temporem.model.batches import MovieBatch
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
@@ -95,14 +96,14 @@ class DeformationOptions:
     )
     modes: int = 12
     width: int = 64
-    frames_per_batch: int = 50
+    frames_per_batch: int = 20
     field_rate: float = 12e-3
     """Of Adam, at the start, for motion and occupancy."""
-    density_rate: float = 0.05
+    density_rate: float = 0.03
     """Share of a Newton step that a batch makes, at the start."""
     rigidity: float = 300.0
     """Nats per frame for a mean squared strain of one."""
-    folding: float = 3000.0
+    folding: float = 10_000.0
     """Nats per frame for a mean squared shortfall of the volume change of one."""
     conservation: float = 60.0
     """Nats per frame for a mean squared change of occupancy of one."""
@@ -133,8 +134,8 @@ class Deformed:
 def passes(options: DeformationOptions, some_left_out: bool) -> int:
     """How often `fit_deformation` advances: once for each pass over the frames."""
     # Conjugate gradients take a pass before their first step.
-    more = options.more_solves if some_left_out else 0
-    solving = [steps + 1 for steps in (options.solves, more) if steps]
+    more = [options.solves, options.more_solves] if some_left_out else []
+    solving = [steps + 1 for steps in [options.solves, *more] if steps]
     return sum(stage.passes for stage in options.stages) + sum(solving)
 
 
@@ -207,29 +208,28 @@ def fit_deformation(
         volume = _canonical_volume(found.generator)
         if folder is not None:
             _save(found, folder, index + 1, records)
+    z, generator = found.states.mean, found.generator
+
+    def solve(of: FrameStore, told: Tensor, states: Tensor, where: Tensor, start: Tensor, steps: int) -> None:
+        density = CanonicalDensity(where, where.shape[-1], store.lattice.radius, told, signal_power)
+        solve_density(of, generator, density, density.start(start), states, steps, advance)
+
     if options.solves:
         # A noisy density would be judged by its noise.
-        density = CanonicalDensity(
-            support, support.shape[-1], store.lattice.radius, information, signal_power
-        )
-        solve_density(
-            fitted,
-            found.generator,
-            density,
-            density.start(volume),
-            found.states.mean[rows],
-            options.solves,
-            advance,
-        )
+        solve(fitted, information, z[rows], support, volume, options.solves)
+        if left_out:
+            support = without_negative_parts(
+                generator,
+                support,
+                lambda where: solve(fitted, information, z[rows], where, volume, options.solves),
+                lambda: misfit_of_movies(left_out, store, generator, z),
+                lambda: advance(options.solves + 1, ""),
+            )
     if judge is not None:
         judge(found)
     if left_out and options.more_solves:
-        volume = _canonical_volume(found.generator)
-        density = CanonicalDensity(
-            support, support.shape[-1], store.lattice.radius, information_in_shells(store), signal_power
-        )
-        start = density.start(volume)
-        solve_density(store, found.generator, density, start, found.states.mean, options.more_solves, advance)
+        start = _canonical_volume(generator)
+        solve(store, information_in_shells(store), z, support, start, options.more_solves)
     return found
 
 

@@ -1,5 +1,6 @@
 """Whether one moving density foretells movies better than averages along the states do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from temporem.fitting.deformation_states import misfits
 from temporem.fitting.frames import FrameStore
 from temporem.model.generators import Generator
 
-__all__ = ["Choice", "choose", "left_out", "rows_of"]
+__all__ = ["Choice", "better_by", "choose", "left_out", "misfit_of_movies", "rows_of"]
 
 FEWEST_MOVIES = 20
 """Fewer are all needed."""
@@ -28,7 +29,8 @@ class Choice:
     poses where those were found or refined."""
 
     gain: float
-    """Log likelihood under the moving density above that under the averages, in nats a frame."""
+    """Log likelihood under the second of two generators (the moving density) above that under the first
+    (averages), in nats a frame."""
     standard_error: float
     """Over movies."""
 
@@ -70,14 +72,24 @@ def choose(
     averages: tuple[FrameStore, Generator, Float[Tensor, "frames components"]],
 ) -> Choice:
     """Compare two generators, each with the frames at its poses and its states of all, on these movies."""
-    gains = []
+    return better_by(misfit_of_movies(movies, *averages), misfit_of_movies(movies, *deformable))
+
+
+@torch.no_grad()
+def misfit_of_movies(
+    movies: Sequence[int], store: FrameStore, generator: Generator, z: Float[Tensor, "frames latent"]
+) -> Float[Tensor, " movies"]:
+    """Negative log likelihood of each of these movies, in nats a frame, but for a constant."""
+    of_movies = []
     for movie in movies:
-        rows = torch.as_tensor(averages[0].movie_rows[movie]).long()
-        misfit = [
-            float(misfits(generator, store, z, rows, store.lattice.radius).double().sum())
-            for store, generator, z in (deformable, averages)
-        ]
-        gains.append((misfit[1] - misfit[0]) / (2 * len(rows)))
-    gain = torch.tensor(gains, dtype=torch.float64)
+        rows = torch.as_tensor(store.movie_rows[movie]).long()
+        misfit = misfits(generator, store, z, rows, store.lattice.radius)
+        of_movies.append(misfit.double().mean() / 2)
+    return torch.stack(of_movies)
+
+
+def better_by(before: Float[Tensor, " movies"], after: Float[Tensor, " movies"]) -> Choice:
+    """What the misfits of movies under two generators say for the second."""
+    gain = before - after
     error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0
     return Choice(float(gain.mean()), error)

@@ -12,7 +12,12 @@ from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
 from temporem.fitting.answering import facts_of, first_movies, keep_first_poses, write_answer, write_poses
 from temporem.fitting.consensus import Consensus, find_consensus
-from temporem.fitting.deformable import MOST_COMPONENTS, deform, deformation_facts
+from temporem.fitting.deformable import (
+    MOST_COMPONENTS,
+    MOST_WITH_UNSURE_POSES,
+    deform,
+    deformation_facts,
+)
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
@@ -267,7 +272,8 @@ def _deform(
     seed = stage_seed(fitting.seed, "deformable")
     components = states.posterior.mean.shape[-1]
     if _asked_for_auto(run):
-        components = min(components, MOST_COMPONENTS)
+        most = MOST_COMPONENTS if fitting.poses == "given" else MOST_WITH_UNSURE_POSES
+        components = min(components, most)
     deformed, choice = deform(
         store,
         states,

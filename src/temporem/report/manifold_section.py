@@ -41,7 +41,9 @@ def agreement_told(agreement: dict[str, float] | None, unit: str | None) -> str:
     # Evaluations of earlier versions lack it.
     if "median_error" in agreement:
         of_unit = f" {unit}" if unit else ""
-        told += f" A monotone map of one direction is wrong by {agreement['median_error']:.3g}{of_unit} (median)."
+        told += (
+            f" A monotone map of one direction is wrong by {agreement['median_error']:.3g}{of_unit} (median)."
+        )
     return told
 
 
