@@ -13,8 +13,9 @@ from blob_movies import Molecule, blob_store, silent, swinging, write_movies
 from temporem.errors import UserError
 from temporem.fitting import deformation, linear
 from temporem.fitting.deformable import deformation_facts
-from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
+from temporem.fitting.deformation import Deformed, fit_deformation
 from temporem.fitting.deformation_choice import Choice, choose, left_out
+from temporem.fitting.deformation_options import DeformationOptions, Stage
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.anchor_generator import AnchorGenerator

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from temporem.fitting import deformation, linear
 from temporem.fitting import reconstruct as reconstructing
-from temporem.fitting.deformation import DeformationOptions, Deformed, Stage, fit_deformation
+from temporem.fitting.deformation import Deformed, fit_deformation
+from temporem.fitting.deformation_options import DeformationOptions, Stage
 from temporem.fitting.deformation_poses import ToldOfBoth, refined_with_poses, told_of_both
 from temporem.fitting.deformation_states import told_of_states
 from temporem.fitting.frames import FrameStore
@@ -31,6 +32,7 @@ BOX, LATENT = 20, 2
 OPTIONS = DeformationOptions(
     stages=(Stage(24.0, 3), Stage(14.0, 3), Stage(0.0, 2), Stage(0.0, 2)),
     frames_per_batch=12,
+    density_rate=0.05,
     solves=1,
     poses="refine",
     mass_changes=False,

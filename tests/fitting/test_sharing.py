@@ -13,7 +13,8 @@ from shortened import shorten
 from together import Found, together
 
 from temporem.fitting.consensus import find_consensus
-from temporem.fitting.deformation import DeformationOptions, Stage, fit_deformation
+from temporem.fitting.deformation import fit_deformation
+from temporem.fitting.deformation_options import DeformationOptions, Stage
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import judge
 from temporem.fitting.linear import find_states, find_volumes

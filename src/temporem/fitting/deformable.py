@@ -12,8 +12,9 @@ from torch import Tensor
 from temporem.fitting.anchors import Anchored, fit_anchors
 from temporem.fitting.canonical_support import fullest_state
 from temporem.fitting.consensus import Consensus
-from temporem.fitting.deformation import DeformationOptions, Deformed, fit_deformation, passes
+from temporem.fitting.deformation import Deformed, fit_deformation
 from temporem.fitting.deformation_choice import Choice, choose, left_out, rows_of
+from temporem.fitting.deformation_options import DeformationOptions, passes
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import LinearStates
 from temporem.fitting.options import PoseKind

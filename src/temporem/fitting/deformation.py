@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from temporem.fitting.canonical_density import (
@@ -26,8 +26,9 @@ from temporem.fitting.canonical_density import (
 from temporem.fitting.canonical_support import canonical_support
 from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
 from temporem.fitting.deformation_choice import misfit_of_movies, rows_of
+from temporem.fitting.deformation_climb import Climb
+from temporem.fitting.deformation_options import DeformationOptions
 from temporem.fitting.deformation_poses import refined_with_poses
-from temporem.fitting.deformation_prior import folding, neighbours, strain
 from temporem.fitting.deformation_states import (
     RefinedStates,
     likeliest_relaxation_time,
@@ -36,31 +37,17 @@ from temporem.fitting.deformation_states import (
     told_of_states,
 )
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.options import PoseKind
 from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.lost_frames import place_anew
 from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.poses.superposition import from_frame, to_rest
 from temporem.fitting.positive_density import without_negative_parts
-from temporem.fitting.stability import require_finite
-from temporem.model.batches import MovieBatch
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 from temporem.physics.points import point_volume
 
-__all__ = ["CHECKPOINT", "DeformationOptions", "Deformed", "Stage", "fit_deformation", "passes"]
+__all__ = ["CHECKPOINT", "Deformed", "fit_deformation"]
 
 CHECKPOINT = "deformation"
-TERMS = (
-    "negative_log_likelihood",
-    "rigidity_prior",
-    "folding_prior",
-    "conservation_prior",
-    "density_prior",
-)
-"""Of the objective, in nats per frame; the first of the coefficients up to the resolution of the pass."""
-_MOMENTUM = 0.9
-_STATES_IN_PRIOR = 4
-"""Of a batch, on which strain, folding and change of occupancy are judged."""
 _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
 _POSES_FROM_IN_ANGSTROMS = 14.0
@@ -69,54 +56,6 @@ _LAST_STAGES = 2
 """In which the frame of reference stays, and no frame is sought, for the field has no time to follow."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
-_REMEDY = "try another --seed, or --method linear"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Passes over the frames at one resolution, and a step of the states after them."""
-
-    resolution_in_angstroms: float
-    """Finest; 0 is Nyquist."""
-    passes: int
-
-
-@dataclass(frozen=True)
-class DeformationOptions:
-    """Choices of the fit, by measurement."""
-
-    stages: tuple[Stage, ...] = (
-        Stage(19.0, 3),
-        Stage(19.0, 3),
-        Stage(14.0, 3),
-        Stage(9.5, 3),
-        Stage(0.0, 2),
-        Stage(0.0, 2),
-        Stage(0.0, 2),
-    )
-    modes: int = 12
-    width: int = 64
-    frames_per_batch: int = 20
-    field_rate: float = 12e-3
-    """Of Adam, at the start, for motion and occupancy."""
-    density_rate: float = 0.03
-    """Share of a Newton step that a batch makes, at the start."""
-    rigidity: float = 300.0
-    """Nats per frame for a mean squared strain of one."""
-    folding: float = 10_000.0
-    """Nats per frame for a mean squared shortfall of the volume change of one."""
-    conservation: float = 60.0
-    """Nats per frame for a mean squared change of occupancy of one."""
-    mass_changes: bool = True
-    """Density may appear and vanish. Not where poses are unsure: density that fades stands in for their
-    errors."""
-    solves: int = 3
-    """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
-    more_solves: int = 2
-    """And with the movies that were left out."""
-    poses: PoseKind = "given"
-    """`refine`: refine them with the states, but for their mean change at each state. `estimate`: refine them
-    in the frame of reference in which the molecule moves least, and search for lost frames."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +68,6 @@ class Deformed:
     """In usual frame intervals."""
     poses: Poses
     """Of all frames: those of the store, or refined from them."""
-
-
-def passes(options: DeformationOptions, some_left_out: bool) -> int:
-    """How often `fit_deformation` advances: once for each pass over the frames."""
-    # Conjugate gradients take a pass before their first step.
-    more = [options.solves, options.more_solves] if some_left_out else []
-    solving = [steps + 1 for steps in [options.solves, *more] if steps]
-    return sum(stage.passes for stage in options.stages) + sum(solving)
 
 
 def fit_deformation(
@@ -192,7 +123,7 @@ def fit_deformation(
         random = torch.Generator().manual_seed(_seed(seed, index))
         z = found.states.mean[rows]
         count = store.lattice.count_within(radius)
-        climb = _Climb(fitted, found.generator, z, density, volume, options, random, count)
+        climb = Climb(fitted, found.generator, z, density, volume, options, random, count)
         before = sum(earlier.passes for earlier in options.stages[:index])
         for done in range(before, before + stage.passes):
             began = time.monotonic()
@@ -320,75 +251,3 @@ def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int, list[dict[s
             int(facts["stages"]),
             list(facts["records"]),
         )
-
-
-class _Climb:
-    """Passes at one resolution, the states held."""
-
-    def __init__(
-        self,
-        store: FrameStore,
-        generator: DeformableGenerator,
-        z: Float[Tensor, "frames latent"],
-        density: CanonicalDensity,
-        volume: Float[Tensor, "n n n"],
-        options: DeformationOptions,
-        random: torch.Generator,
-        count: int,
-    ) -> None:
-        self.store, self.density, self.options, self.random = store, density, options, random
-        self.generator, self.z, self.count = generator, z, count
-        self.generator.place(density.points, density.width_in_pixels)
-        self.pairs = neighbours(density.points, density.spacing_in_pixels)
-        self.unknowns = density.start(volume).requires_grad_()
-        self.generator.occupancy_field.requires_grad_(options.mass_changes)
-        self.fields = [x for x in self.generator.parameters() if x.requires_grad]
-        self.of_fields = torch.optim.Adam(self.fields, betas=(0.9, 0.99))
-        self.of_density = torch.optim.SGD([self.unknowns], lr=0.0, momentum=_MOMENTUM)
-
-    def run(self, share: float) -> dict[str, float]:
-        """One pass, with that share of the rates; the terms of the objective, in nats per frame."""
-        self.of_fields.param_groups[0]["lr"] = self.options.field_rate * share
-        self.of_density.param_groups[0]["lr"] = self.options.density_rate * (1 - _MOMENTUM) * share
-        totals = dict.fromkeys(TERMS, 0.0)
-        for batch in self.store.epoch(self.options.frames_per_batch, self.random, self.count):
-            for name, value in zip(TERMS, self._step(batch), strict=True):
-                totals[name] += value * len(batch.rows)
-        self.generator.amplitude = self.density.amplitude(self.unknowns.detach())
-        return {name: total / len(self.store) for name, total in totals.items()}
-
-    def _step(self, batch: MovieBatch) -> tuple[float, ...]:
-        """One update; the value of each of TERMS before it."""
-        processes = self.store.processes
-        self.generator.amplitude = self.density.amplitude(self.unknowns)
-        z = self.z[batch.rows.to(self.z.device)]
-        data = self._misfit(processes.share(batch.rows))
-        chosen = torch.randperm(len(z), generator=self.random)[:_STATES_IN_PRIOR].to(z.device)
-        strained = self.options.rigidity * strain(self.generator, z[chosen], self.pairs, self.random)
-        folded = self.options.folding * folding(self.generator, z[chosen], self.random)
-        changed = self.options.conservation * self.generator.occupancy_changes(z[chosen]).square().mean()
-        prior = self.density.prior_energy(self.unknowns)
-        # Each process computes the whole of the priors, and counts its part of them.
-        priors = (strained + folded + changed) * len(self.store) + prior
-        loss = data / len(z) * len(self.store) + priors / processes.count
-        self.of_fields.zero_grad()
-        self.of_density.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        processes.sum_gradients([*self.fields, self.unknowns])
-        total, seen = processes.summed(torch.stack((loss, data)).detach())
-        require_finite(float(total), "the likelihood of the deformation", _REMEDY)
-        self.of_fields.step()
-        self.of_density.step()
-        terms = (seen / len(z), strained, folded, changed, prior / len(self.store))
-        return tuple(float(term.detach()) for term in terms)
-
-    def _misfit(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, ""]:
-        """Negative log likelihood of frames."""
-        if not len(rows):
-            return self.unknowns.new_zeros(())
-        lattice, count = self.store.lattice, self.count
-        frames = self.store.frames(rows, count)
-        z = self.z[rows.to(self.z.device)]
-        slices = self.generator.slices(z, frames.rotation, lattice.frequency[:count])
-        residual = frames.coefficients - frames.transfer * slices
-        return 0.5 * (residual.abs().square() * lattice.multiplicity[:count]).sum()

@@ -10,7 +10,8 @@ import torch
 
 from temporem.fitting.consensus import find_consensus
 from temporem.fitting.deformable import beginning_of
-from temporem.fitting.deformation import DeformationOptions, Stage, fit_deformation, passes
+from temporem.fitting.deformation import fit_deformation
+from temporem.fitting.deformation_options import DeformationOptions, Stage, passes
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import find_states, find_volumes
 from temporem.fitting.poses.found import Poses
