@@ -63,7 +63,8 @@ def row_of(simulation: Path, run: Path, summary: dict) -> dict:
     if "pooled" in methods:
         pooled = figures(methods["pooled"])
         row["pooled"] = " / ".join(f"{x:.2f}" for x in pooled)
-        row["of the way"] = f"{(moving - pooled[1]) / (best - pooled[1]):.2f}"
+        # At Nyquist there is no way to go.
+        row["of the way"] = f"{(moving - pooled[1]) / (best - pooled[1]):.2f}" if best > pooled[1] else ""
     for key, digits in (("psnr_in_decibels", 1), ("ssim", 3)):
         row[key.split("_")[0].upper()] = f"{mine[key]:.{digits}f} ({oracle[key]:.{digits}f})"
     gain = config.get("found", {}).get("gain_over_averages")

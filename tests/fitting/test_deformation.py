@@ -1,6 +1,6 @@
 """A known motion is found, a still molecule stays still, and an interrupted fit ends as a whole one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from temporem.fitting import deformation, linear
 from temporem.fitting.deformable import deformation_facts
 from temporem.fitting.deformation import Deformed, fit_deformation
 from temporem.fitting.deformation_choice import Choice, choose, left_out
-from temporem.fitting.deformation_options import DeformationOptions, Stage
+from temporem.fitting.deformation_options import DeformationOptions, Stage, passes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.anchor_generator import AnchorGenerator
@@ -34,13 +34,16 @@ def fit(
     record: Callable[[dict[str, Any]], object] = lambda _: None,
     arm_vanishes: bool = False,
     options: DeformationOptions = OPTIONS,
+    left_out: Sequence[int] = (),
+    advance: Callable[[int, str], None] = silent,
 ) -> Deformed:
     store = blob_store(state, BOX, snr=2.0, arm_vanishes=arm_vanishes)
     volume = Molecule(BOX, arm_vanishes).volumes(torch.tensor([0.5]))[0]
     # In the scale of images: a volume's voxels sum to its projection's.
     power = torch.full((BOX // 2 + 1,), 0.05)
     mask = torch.ones(BOX, BOX, BOX)
-    return fit_deformation(store, z, volume, mask, power, options, 0, folder, silent, record)
+    told = (store, z, volume, mask, power, options, 0, folder, advance, record)
+    return fit_deformation(*told, left_out=left_out)
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -96,6 +99,32 @@ def test_a_stopped_fit_ends_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.M
     assert again == told
 
 
+def test_positive_points_are_chosen_and_all_movies_solved_for_on_them(tmp_path: Path) -> None:
+    state = swinging(16, 10)
+    z = (state.reshape(-1, 1) - state.mean()) / state.std()
+    steps: list[int] = []
+    free = fit(state, z)
+    found = fit(state, z, tmp_path, left_out=[3, 7, 11], advance=lambda count, note: steps.append(count))
+    assert free.positive is None
+    assert found.positive is not None
+    # Blobs are positive, and what is negative between them is noise.
+    assert found.positive.taken
+    assert len(found.generator.points) < 0.8 * len(free.generator.points)
+    assert sum(steps) == passes(OPTIONS, True)
+    support = found.positive.support
+    assert len(found.generator.points) == int((support > 0).sum())
+    again = fit(state, z, tmp_path, left_out=[3, 7, 11])
+    assert torch.equal(again.generator.amplitude, found.generator.amplitude)
+
+
+def test_a_checkpoint_of_other_options_is_not_taken_up(tmp_path: Path) -> None:
+    state = swinging(4, 6)
+    z = (state.reshape(-1, 1) - state.mean()) / state.std()
+    fit(state, z, tmp_path)
+    with pytest.raises(UserError, match="of another version"):
+        fit(state, z, tmp_path, options=replace(OPTIONS, rigidity=1.0))
+
+
 def test_every_pass_is_told_and_the_likelihood_climbs() -> None:
     told: list[dict[str, Any]] = []
     state = swinging(4, 6)
@@ -147,17 +176,17 @@ def test_left_out_movies_choose_the_better_generator() -> None:
     movies = left_out(20)
     assert movies == [5, 15]
     choice = choose(movies, (store, mean, z), (store, nothing, z))
-    assert choice.deformable
+    assert choice.taken
     assert choice.gain > 5 * choice.standard_error
     other = choose(movies, (store, nothing, z), (store, mean, z))
-    assert not other.deformable
+    assert not other.taken
     assert other.gain == pytest.approx(-choice.gain)
     assert "stays" in other.in_words()
 
 
-@pytest.mark.parametrize(("gain", "deformable"), [(2.0, True), (-2.0, True), (-3.5, False)])
-def test_averages_stay_only_where_they_win_beyond_doubt(gain: float, deformable: bool) -> None:
-    assert Choice(gain, standard_error=1.0).deformable is deformable
+@pytest.mark.parametrize(("gain", "taken"), [(2.0, True), (-1.5, True), (-2.5, False)])
+def test_averages_stay_only_where_they_win_beyond_doubt(gain: float, taken: bool) -> None:
+    assert Choice(gain, standard_error=1.0).taken is taken
 
 
 def test_few_movies_are_all_fitted() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from temporem.fitting.positive_density import without_negative_parts
+from temporem.fitting.positive_density import Positive, on_positive_points
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 
 BOX, MOVIES = 12, 8
@@ -19,7 +19,7 @@ class Data:
 
     def __init__(self, truth: torch.Tensor) -> None:
         random = torch.Generator().manual_seed(0)
-        self.truth, self.skipped = truth, 0
+        self.truth = truth
         self.fitted = truth + NOISE * torch.randn(truth.shape, generator=random)
         self.left_out = truth + NOISE * torch.randn(MOVIES, *truth.shape, generator=random)
         config = DeformableGeneratorConfig(BOX, 1, 3.0, modes=2, width=8)
@@ -40,15 +40,12 @@ class Data:
     def misfit(self) -> torch.Tensor:
         return (self.left_out - self.density()).square().flatten(1).sum(1) / (2 * NOISE**2)
 
-    def skip(self) -> None:
-        self.skipped += 1
-
     def error(self) -> float:
         return float((self.density() - self.truth).square().sum())
 
 
-def left_with(data: Data, solve: Callable[[torch.Tensor], object] | None = None) -> torch.Tensor:
-    return without_negative_parts(data.generator, SUPPORT, solve or data.solve, data.misfit, data.skip)
+def left_with(data: Data, solve: Callable[[torch.Tensor], object] | None = None) -> Positive:
+    return on_positive_points(data.generator, SUPPORT, solve or data.solve, data.misfit)
 
 
 def test_noise_loses_its_negative_parts_and_the_truth_comes_nearer() -> None:
@@ -56,12 +53,12 @@ def test_noise_loses_its_negative_parts_and_the_truth_comes_nearer() -> None:
     truth[4:7, 4:7, 4:7] = 2.0
     data = Data(truth)
     before = data.error()
-    support = left_with(data)
-    assert torch.equal(support > 0, data.density() > 0)
-    assert (support[truth > 0] == 1).all()
+    found = left_with(data)
+    assert found.taken
+    assert torch.equal(found.support > 0, data.density() > 0)
+    assert (found.support[truth > 0] == 1).all()
     # Of noise around 0 half is negative, and half of its power goes.
     assert data.error() < 0.65 * before
-    assert data.skipped == 0
 
 
 def test_real_negative_parts_stay() -> None:
@@ -69,10 +66,10 @@ def test_real_negative_parts_stay() -> None:
     truth[4:6] *= -1
     data = Data(truth)
     before = data.density()
-    support = left_with(data)
-    assert support is SUPPORT
+    found = left_with(data)
+    assert found.support is SUPPORT
+    assert found.solved is None
     assert torch.equal(data.density(), before)
-    assert data.skipped == 1
 
 
 def test_what_is_worse_after_all_is_undone() -> None:
@@ -83,6 +80,8 @@ def test_what_is_worse_after_all_is_undone() -> None:
         data.solve(support)
         data.generator.amplitude = data.generator.amplitude + 5
 
-    support = left_with(data, badly)
-    assert support is SUPPORT
+    found = left_with(data, badly)
+    assert found.support is SUPPORT
+    assert found.solved is not None
+    assert found.solved.gain < 0
     assert data.density() == pytest.approx(before)

@@ -143,7 +143,8 @@ def deformation_facts(found: Deformed) -> dict[str, Any]:
     over states. `appearing_share_of_mass`: what comes and goes, the standard deviations over states of the
     mass at each point, summed, of all mass. `least_volume_change`: of any small volume in any state, 1 where
     nothing is stretched; at or below 0 (`folds`) the motion is impossible. `relaxation_times`: in usual frame
-    intervals.
+    intervals. `positive_points`: whether points of negative amplitude were left out, and by what gains in
+    movies left out of the fit; None without such movies.
     """
     generator = found.generator
     rows = torch.linspace(0, len(found.states.mean) - 1, _STATES_FOR_FACTS).round().long()
@@ -160,4 +161,5 @@ def deformation_facts(found: Deformed) -> dict[str, Any]:
         "least_volume_change": least,
         "folds": least <= 0,
         "relaxation_times": found.relaxation_time.tolist(),
+        "positive_points": None if found.positive is None else found.positive.facts,
     }

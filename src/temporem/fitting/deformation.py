@@ -9,7 +9,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,13 @@ from temporem.fitting.canonical_density import (
     solve_density,
 )
 from temporem.fitting.canonical_support import canonical_support
-from temporem.fitting.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, taking_up
+from temporem.fitting.checkpoints import (
+    facts_digest,
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    taking_up,
+)
 from temporem.fitting.deformation_choice import misfit_of_movies, rows_of
 from temporem.fitting.deformation_climb import Climb
 from temporem.fitting.deformation_options import DeformationOptions
@@ -41,7 +47,7 @@ from temporem.fitting.poses.found import Poses
 from temporem.fitting.poses.lost_frames import place_anew
 from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.poses.superposition import from_frame, to_rest
-from temporem.fitting.positive_density import without_negative_parts
+from temporem.fitting.positive_density import Positive, on_positive_points
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 from temporem.physics.points import point_volume
 
@@ -68,6 +74,8 @@ class Deformed:
     """In usual frame intervals."""
     poses: Poses
     """Of all frames: those of the store, or refined from them."""
+    positive: Positive | None = None
+    """Whether negative amplitudes were left out; None where no movies could tell."""
 
 
 def fit_deformation(
@@ -88,7 +96,8 @@ def fit_deformation(
 
     Where `folder` is given, each stage leaves a checkpoint there, and a fit takes up the last one. Every pass
     is told to `record`, those of a fit taken up again first. Motion and density are fitted without the movies
-    `left_out`; `judge` sees that fit. Then the density is solved for with all.
+    `left_out`, which decide on negative amplitudes (`positive_density`); `judge` sees that fit. Then the
+    density is solved for with all.
 
     Raises UserError where numbers are lost to overflow.
     """
@@ -105,7 +114,7 @@ def fit_deformation(
     )
     first, records = 0, list[dict[str, Any]]()
     if folder is not None and has_checkpoint(folder, CHECKPOINT):
-        found, first, records = _taken_up(found, folder)
+        found, first, records = _taken_up(found, options, folder)
         for line in records:
             record(line)
         volume = _canonical_volume(found.generator)
@@ -138,24 +147,27 @@ def fit_deformation(
         fitted = store.only(kept)
         volume = _canonical_volume(found.generator)
         if folder is not None:
-            _save(found, folder, index + 1, records)
+            _save(found, options, folder, index + 1, records)
     z, generator = found.states.mean, found.generator
 
     def solve(of: FrameStore, told: Tensor, states: Tensor, where: Tensor, start: Tensor, steps: int) -> None:
         density = CanonicalDensity(where, where.shape[-1], store.lattice.radius, told, signal_power)
         solve_density(of, generator, density, density.start(start), states, steps, advance)
+        generator.amplitude = store.processes.of_first(generator.amplitude)
 
     if options.solves:
         # A noisy density would be judged by its noise.
         solve(fitted, information, z[rows], support, volume, options.solves)
         if left_out:
-            support = without_negative_parts(
+            positive = on_positive_points(
                 generator,
                 support,
                 lambda where: solve(fitted, information, z[rows], where, volume, options.solves),
                 lambda: misfit_of_movies(left_out, store, generator, z),
-                lambda: advance(options.solves + 1, ""),
             )
+            if positive.solved is None:
+                advance(options.solves + 1, "")
+            support, found = positive.support, replace(found, positive=positive)
     if judge is not None:
         judge(found)
     if left_out and options.more_solves:
@@ -227,18 +239,25 @@ def _canonical_volume(generator: DeformableGenerator) -> Float[Tensor, "n n n"]:
     return point_volume(generator.points, generator.amplitude, generator.box_size, width)
 
 
-def _save(found: Deformed, folder: Path, stages: int, records: list[dict[str, Any]]) -> None:
+def _save(
+    found: Deformed, options: DeformationOptions, folder: Path, stages: int, records: list[dict[str, Any]]
+) -> None:
     tensors = {f"generator.{name}": value for name, value in found.generator.state_dict().items()}
     tensors |= {"mean": found.states.mean, "covariance": found.states.covariance}
     tensors["relaxation_time"] = found.relaxation_time
     tensors |= {"rotation": found.poses.rotation, "translation": found.poses.translation_in_pixels}
     facts = {"generator": found.generator.describe(), "stages": stages, "records": records}
+    facts["options"] = facts_digest(asdict(options))
     save_checkpoint(folder, CHECKPOINT, tensors, facts)
 
 
-def _taken_up(fresh: Deformed, folder: Path) -> tuple[Deformed, int, list[dict[str, Any]]]:
+def _taken_up(
+    fresh: Deformed, options: DeformationOptions, folder: Path
+) -> tuple[Deformed, int, list[dict[str, Any]]]:
     tensors, facts = load_checkpoint(folder, CHECKPOINT)
     with taking_up(folder, CHECKPOINT):
+        if facts["options"] != facts_digest(asdict(options)):
+            raise ValueError("motions were fitted otherwise")
         generator = DeformableGenerator.from_description(facts["generator"], lambda _: fresh.generator)
         weights = {k.removeprefix("generator."): x for k, x in tensors.items() if k.startswith("generator.")}
         generator.load_state_dict(weights)

@@ -18,15 +18,15 @@ FEWEST_MOVIES = 20
 """Fewer are all needed."""
 ONE_IN = 10
 """Movies left out of both fits."""
-DOUBT = 3.0
-"""Standard errors by which averages must win: a tie goes to the density that every frame has a part in, which
-is the less noisy where the likelihood hardly looks."""
+DOUBT = 2.0
+"""Standard errors by which the first of two generators must win. A tie goes to the second, the less noisy
+where the likelihood hardly looks: a density that every frame has a part in, or one of fewer points."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What movies left out of the density, the motion and the averages say; their states were seen, and their
-    poses where those were found or refined."""
+    """What movies left out of the fits of two generators say; their states were seen, and their poses where
+    those were found or refined."""
 
     gain: float
     """Log likelihood under the second of two generators (the moving density) above that under the first
@@ -35,8 +35,8 @@ class Choice:
     """Over movies."""
 
     @property
-    def deformable(self) -> bool:
-        """Whether the moving density is taken: unless averages are better beyond doubt."""
+    def taken(self) -> bool:
+        """Whether the second is: unless the first is better beyond doubt."""
         return self.gain > -DOUBT * self.standard_error
 
     @property
@@ -47,7 +47,7 @@ class Choice:
     def in_words(self) -> str:
         """For people."""
         better = "better" if self.gain > 0 else "worse"
-        stays = "" if self.deformable else ": the linear method's answer stays"
+        stays = "" if self.taken else ": the linear method's answer stays"
         return (
             f"Movies left out are foretold {better} by one moving density than by averages, by"
             f" {abs(self.gain):.3g} ± {self.standard_error:.2g} nats a frame{stays}."
@@ -65,9 +65,8 @@ def rows_of(store: FrameStore, movies: list[int]) -> Int[Tensor, " rows"]:
     return rows.long().sort().values
 
 
-@torch.no_grad()
 def choose(
-    movies: list[int],
+    movies: Sequence[int],
     deformable: tuple[FrameStore, Generator, Float[Tensor, "frames latent"]],
     averages: tuple[FrameStore, Generator, Float[Tensor, "frames components"]],
 ) -> Choice:
@@ -80,12 +79,11 @@ def misfit_of_movies(
     movies: Sequence[int], store: FrameStore, generator: Generator, z: Float[Tensor, "frames latent"]
 ) -> Float[Tensor, " movies"]:
     """Negative log likelihood of each of these movies, in nats a frame, but for a constant."""
-    of_movies = []
-    for movie in movies:
-        rows = torch.as_tensor(store.movie_rows[movie]).long()
-        misfit = misfits(generator, store, z, rows, store.lattice.radius)
-        of_movies.append(misfit.double().mean() / 2)
-    return torch.stack(of_movies)
+    lengths = [len(store.movie_rows[movie]) for movie in movies]
+    rows = torch.cat([torch.as_tensor(store.movie_rows[movie]) for movie in movies]).long()
+    mine = misfits(generator, store, z, store.processes.share(rows), store.lattice.radius)
+    of_frames = store.processes.whole(mine, len(rows)).double()
+    return torch.stack([part.mean() / 2 for part in torch.split(of_frames, lengths)])
 
 
 def better_by(before: Float[Tensor, " movies"], after: Float[Tensor, " movies"]) -> Choice:

@@ -46,7 +46,8 @@ class DeformationOptions:
     """Density may appear and vanish. Not where poses are unsure: density that fades stands in for their
     errors."""
     solves: int = 3
-    """Conjugate gradient steps of the density at the end; 0 leaves it at the last stage's resolution."""
+    """Conjugate gradient steps of the density at the end, and of that on positive points; 0 leaves it at the
+    last stage's resolution."""
     more_solves: int = 2
     """And with the movies that were left out."""
     poses: PoseKind = "given"
@@ -55,8 +56,8 @@ class DeformationOptions:
 
 
 def passes(options: DeformationOptions, some_left_out: bool) -> int:
-    """How often `fit_deformation` advances: once for each pass over the frames."""
-    # Conjugate gradients take a pass before their first step.
+    """How often `fit_deformation` advances: once for each pass over the frames, done or found needless."""
     more = [options.solves, options.more_solves] if some_left_out else []
+    # Conjugate gradients take a pass before their first step.
     solving = [steps + 1 for steps in [options.solves, *more] if steps]
     return sum(stage.passes for stage in options.stages) + sum(solving)

@@ -290,7 +290,7 @@ def _deform(
     if choice is not None:
         console.print(choice.in_words(), highlight=False, soft_wrap=True)
         found |= choice.facts
-        if not choice.deformable:
+        if not choice.taken:
             run.update_config(found=run.config["found"] | {"deformable": found})
             return
     if found["folds"]:
