@@ -6,9 +6,11 @@
 Each SIMULATION is a folder of `temporem simulate`. OUT/NAME/METHOD gets a run of `temporem reconstruct`, as
 it is by default or with --method linear, scored with its references on 100 frames. `oracle` knows the true
 states; `over oracle` is how much coarser the method is where the molecule moves, `whole over moving` how much
-coarser it is as a whole than there; PSNR and SSIM have `oracle`'s in brackets; `state` is the median error of
-the true state by a monotone map of one direction. `pooled`, asked for by name, has as many frames of one
-state as the data have in all (five states); `of the way` is where the method stands from `pooled` (0) to
+coarser it is as a whole than there; PSNR and SSIM have `oracle`'s in brackets; `clock` averages frames of
+equal index, `consensus` all. `nats over averages` are those by which the moving density foretells movies left
+out better than averages along the states; in brackets where these won, and stayed. `state` is the median
+error of the true state by a monotone map of one direction. `pooled`, asked for by name, has as many frames of
+one state as the data have in all (five states); `of the way` is where the method stands from `pooled` (0) to
 `oracle` (1) where the molecule moves. What is there is kept: a second call goes on.
 """
 
@@ -31,6 +33,9 @@ def main() -> None:
     parser.add_argument("--pooled", nargs="+", default=[], metavar="NAME", help="simulations to score it on")
     asked = parser.parse_args()
     heading, options = METHODS[asked.method]
+    unknown = set(asked.pooled) - {simulation.name for simulation in asked.simulations}
+    if unknown:
+        parser.error(f"--pooled names no simulation given: {', '.join(sorted(unknown))}")
     rows = []
     for simulation in asked.simulations:
         run = asked.out / simulation.name / asked.method
@@ -38,6 +43,8 @@ def main() -> None:
         took = reconstruct(simulation, run, options)
         pooled = ["--pooled"] if simulation.name in asked.pooled else []
         summary = evaluate(simulation, run, ["--frames", FRAMES, "--reference-frames", FRAMES, *pooled])
+        if pooled and "pooled" not in summary["methods"]:
+            parser.error(f"{run} was scored without `pooled`: delete its folder evaluation")
         rows.append(row_of(simulation, run, summary) | {"processor s": f"{took.processor:.0f}"})
         print(rows[-1], flush=True)
     page.publish(asked.docs, heading, __doc__, markdown(rows))
@@ -67,9 +74,11 @@ def row_of(simulation: Path, run: Path, summary: dict) -> dict:
         row["of the way"] = f"{(moving - pooled[1]) / (best - pooled[1]):.2f}" if best > pooled[1] else ""
     for key, digits in (("psnr_in_decibels", 1), ("ssim", 3)):
         row[key.split("_")[0].upper()] = f"{mine[key]:.{digits}f} ({oracle[key]:.{digits}f})"
-    gain = config.get("found", {}).get("gain_over_averages")
-    if gain is not None:
-        row["nats over averages"] = f"{gain:.1f} ± {config['found']['standard_error']:.1f}"
+    refused = config["found"].get("deformable")
+    told = refused or config["found"]
+    if "gain_over_averages" in told:
+        gain = f"{told['gain_over_averages']:.1f} ± {told['standard_error']:.1f}"
+        row["nats over averages"] = f"({gain})" if refused else gain
     agreement = summary["latent_agreement"]
     if agreement is not None and "median_error" in agreement:
         row["state"] = f"{agreement['median_error']:.2g} {summary['value_unit']}"

@@ -32,6 +32,7 @@ BOX, LATENT = 20, 2
 OPTIONS = DeformationOptions(
     stages=(Stage(24.0, 3), Stage(14.0, 3), Stage(0.0, 2), Stage(0.0, 2)),
     frames_per_batch=12,
+    # Its few steps are too few for a slower one.
     density_rate=0.05,
     solves=1,
     poses="refine",

@@ -61,6 +61,7 @@ def pretend_evaluation(folder: Path) -> None:
             "spearman": 0.9,
             "median_error": 3.25,
         },
+        "value_unit": "degrees",
     }
     folder.mkdir()
     (folder / "evaluation.json").write_text(json.dumps(summary))
@@ -92,6 +93,7 @@ def test_after_an_evaluation_it_shows_the_comparison(run: Run) -> None:
     assert "Against the truth" in text
     assert "8.00" in text
     assert "0.912" in text
+    assert "errs by 3.25 in the median (unit: degrees)" in text
 
 
 def test_it_says_how_the_run_did_in_a_comparison(run: Run) -> None:

@@ -18,7 +18,7 @@ NEIGHBOURS = 15
 def latent_agreement(
     latents: npt.NDArray[np.floating], state: npt.NDArray[np.floating], movie: npt.NDArray[np.integer]
 ) -> dict[str, float] | None:
-    """Agreement of latents (frames, dimensions) with the true state coordinate (frames,).
+    """Agreement of latents (frames, dimensions) with the true state (frames,), in any unit.
 
     Every prediction is for movies that the regression has not seen (five folds): `linear_r_squared` by a
     linear map; `neighbour_r_squared` by the mean of the 15 nearest latents, in the latents' own metric, which
