@@ -40,10 +40,8 @@ def agreement_told(agreement: dict[str, float] | None, unit: str | None) -> str:
     )
     # Evaluations of earlier versions lack it.
     if "median_error" in agreement:
-        of_unit = f" {unit}" if unit else ""
-        told += (
-            f" A monotone map of one direction is wrong by {agreement['median_error']:.3g}{of_unit} (median)."
-        )
+        told += f" A monotone map of one direction errs by {agreement['median_error']:.3g} in the median"
+        told += f" (unit: {unit})." if unit else "."
     return told
 
 
