@@ -23,7 +23,6 @@ from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
 __all__ = [
-    "MOST_COMPONENTS",
     "MOST_WITH_UNSURE_POSES",
     "Beginning",
     "beginning_of",
@@ -31,9 +30,9 @@ __all__ = [
     "deformation_facts",
 ]
 
-MOST_COMPONENTS, MOST_WITH_UNSURE_POSES = 4, 3
-"""Unless a person says how many, of the linear states: the rest is mostly noise, and the motion would follow
-it; the more so the errors of poses."""
+MOST_WITH_UNSURE_POSES = 3
+"""Components of the linear states, unless a person says how many: the motion of more would follow the errors
+of poses that are found or refined."""
 _STATES_FOR_FACTS = 200
 _INSIDE = 0.1
 """Of the largest mass at a point: what emptier space does is no matter."""

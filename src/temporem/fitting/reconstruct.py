@@ -13,7 +13,6 @@ from temporem.fitting.anchors import Anchored
 from temporem.fitting.answering import facts_of, first_movies, keep_first_poses, write_answer, write_poses
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.deformable import (
-    MOST_COMPONENTS,
     MOST_WITH_UNSURE_POSES,
     deform,
     deformation_facts,
@@ -271,9 +270,8 @@ def _deform(
     """The motion of one density, from the linear method's answer."""
     seed = stage_seed(fitting.seed, "deformable")
     components = states.posterior.mean.shape[-1]
-    if _asked_for_auto(run):
-        most = MOST_COMPONENTS if fitting.poses == "given" else MOST_WITH_UNSURE_POSES
-        components = min(components, most)
+    if fitting.poses != "given" and _asked_for_auto(run):
+        components = min(components, MOST_WITH_UNSURE_POSES)
     deformed, choice = deform(
         store,
         states,
