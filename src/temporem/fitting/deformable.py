@@ -22,17 +22,8 @@ from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
 
-__all__ = [
-    "MOST_WITH_UNSURE_POSES",
-    "Beginning",
-    "beginning_of",
-    "deform",
-    "deformation_facts",
-]
+__all__ = ["Beginning", "beginning_of", "deform", "deformation_facts"]
 
-MOST_WITH_UNSURE_POSES = 3
-"""Components of the linear states, unless a person says how many: the motion of more would follow the errors
-of poses that are found or refined."""
 _STATES_FOR_FACTS = 200
 _INSIDE = 0.1
 """Of the largest mass at a point: what emptier space does is no matter."""
@@ -50,17 +41,16 @@ class Beginning:
 
 
 def beginning_of(
-    store: FrameStore, states: LinearStates, anchored: Anchored, consensus: Consensus, components: int
+    store: FrameStore, states: LinearStates, anchored: Anchored, consensus: Consensus
 ) -> Beginning:
-    """The linear states' `components` that move most, the volume of the state in their middle or the fullest,
-    and the power of a state's volume, beyond the shells in which states differ the consensus's."""
+    """The linear states, the volume of the state in their middle or the fullest, and the power of a state's
+    volume, beyond the shells in which states differ the consensus's."""
     z = states.posterior.mean.to(store.device)
     middle = z.median(0).values - anchored.generator.anchors
     nearest = int(torch.einsum("ai,ij,aj->a", middle, states.metric, middle).argmin())
     volumes = anchored.generator.volumes_at_anchors
     volume = fourier_resize(volumes[fullest_state(volumes, nearest)], store.lattice.box_size)
-    moving = z[:, :components]
-    scaled = (moving - moving.mean(0)) / moving.std(0).clamp(min=1e-6)
+    scaled = (z - z.mean(0)) / z.std(0).clamp(min=1e-6)
     known = len(anchored.signal_power)
     power = torch.cat((anchored.signal_power.to(z.device), consensus.signal_power[known:]))
     return Beginning(scaled, volume, power)
@@ -71,7 +61,6 @@ def deform(
     states: LinearStates,
     anchored: Anchored,
     consensus: Consensus,
-    components: int,
     seed: int,
     record: Callable[[dict[str, Any]], object],
     folder: Path | None = None,
@@ -79,8 +68,7 @@ def deform(
 ) -> tuple[Deformed, Choice | None]:
     """Fit the motion from the linear states, and the density from the volume of one of them.
 
-    Of the states it takes the `components` that move most, and refines them; and the poses as
-    `DeformationOptions.poses` says. Every pass is told to `record`.
+    The states are refined, and the poses as `DeformationOptions.poses` says. Every pass is told to `record`.
 
     Movies left out of both judge it against averages along the states, each at its own poses; None where
     there are too few movies.
@@ -88,7 +76,7 @@ def deform(
     Raises UserError where numbers are lost to overflow.
     """
     z = states.posterior.mean.to(store.device)
-    begun = beginning_of(store, states, anchored, consensus, components)
+    begun = beginning_of(store, states, anchored, consensus)
     options = DeformationOptions(poses=poses, mass_changes=poses == "given")
     judges = left_out(len(store.movie_rows))
     choice: list[Choice] = []

@@ -12,11 +12,7 @@ from temporem.errors import UserError
 from temporem.fitting.anchors import Anchored
 from temporem.fitting.answering import facts_of, first_movies, keep_first_poses, write_answer, write_poses
 from temporem.fitting.consensus import Consensus, find_consensus
-from temporem.fitting.deformable import (
-    MOST_WITH_UNSURE_POSES,
-    deform,
-    deformation_facts,
-)
+from temporem.fitting.deformable import deform, deformation_facts
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
@@ -269,15 +265,11 @@ def _deform(
 ) -> None:
     """The motion of one density, from the linear method's answer."""
     seed = stage_seed(fitting.seed, "deformable")
-    components = states.posterior.mean.shape[-1]
-    if fitting.poses != "given" and _asked_for_auto(run):
-        components = min(components, MOST_WITH_UNSURE_POSES)
     deformed, choice = deform(
         store,
         states,
         anchored,
         consensus,
-        components,
         seed,
         run.append_metrics,
         run.checkpoints_path,
@@ -304,10 +296,6 @@ def _deform(
         run.update_config(poses=run.config["poses"] | {WITH_MOTION: moved})
     mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
     write_answer(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
-
-
-def _asked_for_auto(run: Run) -> bool:
-    return bool(run.configured("fitting")["latent_dim"] == "auto")
 
 
 def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:

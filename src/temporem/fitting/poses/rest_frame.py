@@ -39,7 +39,7 @@ def at_rest(store: FrameStore, poses: Poses, generator: torch.Generator) -> Pose
     seed = int(torch.randint(2**31, (), generator=generator))
     states = find_states(posed, consensus, COMPONENTS, True, None, False, generator)
     anchored = find_volumes(posed, states, consensus, seed)
-    begun = beginning_of(posed, states, anchored, consensus, COMPONENTS)
+    begun = beginning_of(posed, states, anchored, consensus)
     with progress("What stands still", passes(COARSE, False)) as advance:
         found = fit_deformation(
             posed,
