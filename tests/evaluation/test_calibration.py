@@ -35,6 +35,15 @@ def test_intervals_of_the_true_covariance_hold_nine_in_ten() -> None:
     assert told["coverage"] == pytest.approx(0.9, abs=0.025)
 
 
+def test_states_along_an_arc_are_read_off_it() -> None:
+    """No straight line through three quarters of a circle tells the place on it."""
+    angle = 1.5 * np.pi * STATE
+    arc = 10 * np.column_stack((np.cos(angle), np.sin(angle)))
+    errors = RANDOM.multivariate_normal(np.zeros(2), COVARIANCE, size=FRAMES)
+    told = latent_coverage(arc + errors, spread(), STATE, MOVIE)
+    assert told["coverage"] == pytest.approx(0.9, abs=0.02)
+
+
 @pytest.mark.parametrize(("scale", "expected"), [(0.5, 0.589), (2.0, 0.999)])
 def test_wrong_deviations_are_found_out(scale: float, expected: float) -> None:
     told = latent_coverage(latents(), spread(scale), STATE, MOVIE)

@@ -13,6 +13,7 @@ from temporem.errors import UserError
 from temporem.fitting.answering import write_answer, write_poses
 from temporem.fitting.deformation_states import RefinedStates, radius_at, smoothed, told_of_states
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.overdispersion import deviations, of_generator, tempered
 from temporem.fitting.run_description import asked_of, describe_run
 from temporem.model.deformable_generator import DeformableGenerator
 from temporem.model.devices import choose_device, describe_device
@@ -83,10 +84,11 @@ def apply(finished: Run, path: Path, output: Path, reading: ReadingOptions, devi
     describe_run(run, movies, prepared, device, store)
     run.write_consensus(finished.consensus() * ratio)
     run.write_mask(finished.mask())
-    mean, covariance = states.mean.cpu(), states.covariance.cpu()
-    sd = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-    found = finished.configured("found") | {"relaxation_times": relaxation.tolist(), "gain": gain}
-    write_answer(run, movies, generator, mean, sd, "applied", found, covariance)
+    factor = of_generator(generator, store, states.mean)
+    mean, covariance = states.mean.cpu(), tempered(states.covariance, factor).cpu()
+    found = {"relaxation_times": relaxation.tolist(), "gain": gain, "overdispersion": factor}
+    found = finished.configured("found") | found
+    write_answer(run, movies, generator, mean, deviations(covariance), "applied", found, covariance)
     write_poses(run, movies)
     return run
 

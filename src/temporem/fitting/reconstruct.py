@@ -17,6 +17,7 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
 from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
+from temporem.fitting.overdispersion import deviations, of_generator, of_subspace, tempered
 from temporem.fitting.pose_network.inferring import infer_poses
 from temporem.fitting.poses.settling import (
     bring_to_rest,
@@ -247,10 +248,11 @@ def _answer_linearly(
         store, consensus, fitting.dimensions, True, None, False, generator, run.append_metrics
     )
     anchored = find_volumes(store, states, consensus, fitting.seed)
-    variance = states.posterior.covariance.diagonal(dim1=-2, dim2=-1)
-    found = facts_found(states, anchored)
-    sd, covariance = variance.sqrt(), states.posterior.covariance
-    write_answer(run, movies, anchored.generator, states.posterior.mean, sd, "linear", found, covariance)
+    mean = states.posterior.mean
+    factor = of_subspace(states.subspace, store, mean)
+    found = facts_found(states, anchored) | {"overdispersion": factor}
+    covariance = tempered(states.posterior.covariance, factor)
+    write_answer(run, movies, anchored.generator, mean, deviations(covariance), "linear", found, covariance)
     return states, anchored
 
 
@@ -275,7 +277,6 @@ def _deform(
         run.checkpoints_path,
         poses=fitting.poses,
     )
-    sd = deformed.states.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
     found = deformation_facts(deformed)
     if choice is not None:
         console.print(choice.in_words(), highlight=False, soft_wrap=True)
@@ -294,8 +295,11 @@ def _deform(
         image_scale = float(run.configured("image_scale"))
         run.write_consensus(find_consensus(store.posed(deformed.poses)).volume.cpu() * image_scale)
         run.update_config(poses=run.config["poses"] | {WITH_MOTION: moved})
-    mean, covariance = deformed.states.mean.cpu(), deformed.states.covariance.cpu()
-    write_answer(run, movies, deformed.generator, mean, sd.cpu(), "deformable", found, covariance)
+    mean = deformed.states.mean
+    found["overdispersion"] = of_generator(deformed.generator, store.posed(deformed.poses), mean)
+    covariance = tempered(deformed.states.covariance, found["overdispersion"]).cpu()
+    sd, mean = deviations(covariance), mean.cpu()
+    write_answer(run, movies, deformed.generator, mean, sd, "deformable", found, covariance)
 
 
 def _finish(run: Run, start: Start, movies: MovieSet, store: FrameStore, fitting: FittingOptions) -> None:
