@@ -12,6 +12,7 @@ from temporem.evaluation.halves import (
     halves_sentence,
     write_local_resolutions,
 )
+from temporem.evaluation.unexplained import write_unexplained
 from temporem.files import check_folder
 from temporem.reconstruction.export import choose_rows
 from temporem.reconstruction.run import Run
@@ -45,6 +46,7 @@ def halves(
     rows = None if movie is None else choose_rows(opened, movie, None)
     fitted = fit_halves(opened, folder)
     summary = compare_halves(opened, fitted, folder, comparison)
+    write_unexplained(opened, folder)
     if rows is not None:
         maps = write_local_resolutions(opened, fitted, rows, folder)
         print(

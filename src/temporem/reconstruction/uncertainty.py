@@ -1,19 +1,21 @@
 """How far to believe a voxel: posterior samples of a frame's state, and the fit's error where it is known.
 
-The fit's error is known once two halves of the movies have been fitted apart (`temporem halves`), and has
-two parts. Where the halves differ, the data are too few. What neither half has is harder to see: a fit gives
-less than the true amplitude where the data say little, as a Wiener filter does, and the halves do so alike.
-Volumes that are the mean of what the data leave open, and correlate with the truth by F in a shell, have
-F² of its power there, so that 1 / F² − 1 of their own power is missing. F is taken from the halves. Their
-correlation is not corrected for their number, and what it says is missing is multiplied by SHARED, since
-their errors are not independent: the correlation with the truth is lower than theirs (docs/belief.md).
+The fit's error is known once two halves of the movies have been fitted apart (`temporem halves`). Volumes
+are means of what the data leave open, as a Wiener filter gives: where two halves of the data correlate by F
+in a shell, and err apart, a volume of all of them lacks (1 − F) / 2F of its own power there. Part of that is
+where the halves differ; the rest lies where detail as fine does. Errors that both halves share, of a motion
+too stiff or a density that the model cannot take on, are seen in the images instead: what the volumes leave
+of them beyond the noise (`evaluation.unexplained`). Whichever is more is held; but what the images tell only
+as far as it stands out from how well the noise is known.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -30,9 +32,9 @@ __all__ = [
     "CORRELATIONS",
     "DRAWS",
     "OF_HALVES",
-    "SHARED",
     "SPREAD",
     "SUMMARY",
+    "UNEXPLAINED",
     "drawn_states",
     "fit_error",
     "voxel_deviations",
@@ -43,11 +45,12 @@ DRAWS = 32
 OF_HALVES, SPREAD, CORRELATIONS, SUMMARY = "halves", "spread.mrc", "fsc.csv", "halves.json"
 """In a run's folder what `temporem halves` leaves, and in that the root mean square of half the difference of
 the halves' volumes, how these correlate, and to what resolution."""
-RELIABLE = 0.5
-"""Halves that correlate less say too little: what is missing is told up to the first such shell."""
-SHARED = 1.5
-"""Of what is missing by the halves' correlation: they have errors in common, which it does not see. Settled
-on two simulated sets of 7bcq and one of adenylate kinase (docs/belief.md)."""
+UNEXPLAINED = "unexplained.csv"
+"""In that folder too: what the images tell of the volumes' error."""
+LEAST_CORRELATION = 0.1
+"""Of halves: where they share less, a volume says too little for its error to be a multiple of it."""
+CERTAIN = 2.0
+"""Standard errors at which what the images tell begins to count."""
 TINY = 1e-30
 SMOOTHING_IN_VOXELS = 2.0
 """Standard deviation of the Gaussian over which squares are averaged: at one voxel alone they have one
@@ -61,9 +64,9 @@ class FitError:
     variance: Float[Tensor, "n n n"]
     """Of each voxel, from the halves' difference."""
     differing: Float[Tensor, " shells"]
-    """By shell, the power of that difference over a volume's, up to one factor."""
+    """By shell, the power of that difference over a volume's."""
     missing: Float[Tensor, " shells"]
-    """By shell, the power of what neither half has over a volume's."""
+    """By shell, the power of what else is wrong over a volume's."""
     resolution_in_angstroms: float
     """Up to which the halves agree."""
 
@@ -80,17 +83,43 @@ def fit_error(run: Run) -> FitError | None:
     folder = run.path / OF_HALVES
     if not (folder / SUMMARY).exists():
         return None
-    curves = pd.read_csv(folder / CORRELATIONS)
+    curves = _table(folder / CORRELATIONS)
     correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
-    # The curve begins at shell 1; shell 0 is a volume's offset, which says nothing.
-    correlation = torch.cat((torch.ones(1), correlation.float().clamp(0, 1)))
-    reliable = (correlation >= RELIABLE).cumprod(0).bool()
+    # The curves begin at shell 1; shell 0 is a volume's offset, which says nothing.
+    correlation = torch.cat((torch.ones(1), correlation.float())).clamp(LEAST_CORRELATION, 1)
+    apart = _lacking(correlation)
+    differing = (1 - correlation) / 2
     return FitError(
         variance=_smoothed(read_volume(folder / SPREAD).square()),
-        differing=1 - correlation,
+        differing=differing,
+        missing=torch.maximum(apart, _told_by_images(folder, len(apart))) - differing,
         resolution_in_angstroms=_agreed(run),
-        missing=torch.where(reliable, SHARED * (correlation.clamp(min=RELIABLE).pow(-2) - 1), 0),
     )
+
+
+def _told_by_images(folder: Path, shells: int) -> Float[Tensor, " shells"]:
+    """The error's power over a volume's: as it was found where it is far from zero, and 0 where it is not."""
+    table = _table(folder / UNEXPLAINED)
+    error, standard_error = (
+        torch.from_numpy(table[name].to_numpy(np.float32, copy=True)) for name in ("error", "standard_error")
+    )
+    # The non-negative garrote (Breiman 1995, Technometrics 37, 373).
+    counted = error * (1 - (CERTAIN * standard_error / error.clamp(min=TINY)).square()).clamp(min=0)
+    told = torch.zeros(shells)
+    told[1 : len(counted) + 1] = counted[: shells - 1]
+    return told.clamp(max=float(_lacking(torch.tensor(LEAST_CORRELATION))))
+
+
+def _lacking(correlation: Float[Tensor, "*shells"]) -> Float[Tensor, "*shells"]:
+    """Of its own power, what a volume of all movies lacks where halves correlate so."""
+    return (1 - correlation) / (2 * correlation)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run temporem halves again.") from None
 
 
 def _agreed(run: Run) -> float:
