@@ -1,10 +1,12 @@
 """What the documentation tells people to type is true: its commands exist, and its blocks run.
 
-A page's blocks run one after the other in one folder, as its reader would, on a simulation made small.
+A page's blocks run one after the other in one folder, as its reader would, on simulations made small, of a
+molecule that needs no network.
 """
 
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,20 +14,21 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
-from pages import PAGES, Block, blocks, inline_commands
+from pages import PAGES, ROOT, Block, blocks, inline_commands
 
 from temporem.cli.main import VERBS, main
 
 BLOCKS = blocks()
 SMALL = "--movies 12 --frames 6 --box-size 24 --snr 1"
+MIDDLE_IN_ANGSTROMS = 36.0
+"""Of such a box, along each axis."""
 SHELLS = [block for block in BLOCKS if block.kind == "sh"]
 WALKED = sorted({block.page for block in BLOCKS if block.how == "run" and block.kind in ("sh", "python")})
 NOT_WALKED = {
     # Its commands are those of the pages walked, its movies the reader's own.
     "README.md",
-    # Its molecule comes from the network.
-    "motion.md",
     # They say how their figures were made, which took hours.
     "benchmarks.md",
     "one_moving_density.md",
@@ -86,35 +89,56 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     run_shell(f"temporem simulate adk --twin -o movies {SMALL}", folder)
     run_shell("temporem reconstruct movies/movies.star -o run --method linear", folder)
+    # What readers bring of their own.
+    run_shell("temporem simulate adk --twin -o new --seed 1", folder)
+    (folder / "new_movies.star").symlink_to(folder / "new" / "movies.star")
+    atoms = (
+        Path(import_module("MDAnalysisTests.datafiles").PDB_small).read_text(encoding="utf-8").splitlines()
+    )
+    atoms = [line for line in atoms if line.startswith("ATOM")]
+    at = np.array([[line[30:38], line[38:46], line[46:54]] for line in atoms], dtype=float)
+    at += MIDDLE_IN_ANGSTROMS - at.mean(0)
+    moved = [
+        f"{line[:30]}{x:8.3f}{y:8.3f}{z:8.3f}{line[54:]}" for line, (x, y, z) in zip(atoms, at, strict=True)
+    ]
+    (folder / "model.pdb").write_text("\n".join([*moved, "END", ""]), encoding="utf-8")
+    (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
     return folder
+
+
+def made_small(line: str) -> str:
+    """A line of a block, its simulation made small; as it is where it has none."""
+    if not line.startswith("temporem simulate"):
+        return re.sub(r"--movie ID\b", "--movie \"$(awk -F, 'NR==2{print $2}' run/latents.csv)\"", line)
+    words = line.split("#")[0].replace(" 7bcq ", " adk ")
+    before, motion, after = words.partition(" telegraph ")
+    return f"{before} {SMALL}{motion}{after}"
 
 
 def run_shell(code: str, folder: Path) -> None:
     """Run a block, its simulations made small; the programs of this environment first on the path."""
-    made_small = "\n".join(
-        f"{line} {SMALL}" if line.startswith("temporem simulate") and SMALL not in line else line
-        for line in code.splitlines()
-    )
+    made = "\n".join(made_small(line) for line in code.splitlines())
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", made_small],
+        ["bash", "-euo", "pipefail", "-c", made],
         cwd=folder,
         env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, f"{made_small}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{made}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.external
 @pytest.mark.parametrize("page", [x for x in WALKED if x.name not in NOT_WALKED], ids=lambda x: x.name)
 def test_a_page_can_be_walked_from_top_to_bottom(page: Path, small: Path, tmp_path: Path) -> None:
     own = [block for block in BLOCKS if block.page == page and block.how == "run"]
-    simulates = any("temporem simulate" in block.code for block in own)
-    if not simulates:
+    for name in ("new_movies.star", "model.pdb", "benchmarks"):
+        (tmp_path / name).symlink_to(small / name)
+    if not any("-o movies" in block.code for block in own):
         # The movies themselves, and not a copy: a run knows where its movies are.
-        shutil.copytree(small, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("movies"))
         (tmp_path / "movies").symlink_to(small / "movies")
+        shutil.copytree(small / "run", tmp_path / "run")
     for python, part in (("sh", False), ("python", True)):
         mine = [block for block in own if block.kind == python]
         if part and mine:
