@@ -1,6 +1,6 @@
 """Posterior samples and standard deviations of voxels, against what is known of Gaussians."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,16 +55,17 @@ def test_a_voxels_deviation_takes_the_covariance_in(run: Plane) -> None:
 
 
 def write_halves(
-    run: Run, spread: float, correlation: Tensor, error: float = 0.0, doubt: float = 0.0
+    run: Run, spread: float, correlation: Tensor, errors: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> None:
-    """What `temporem halves` leaves: an even spread, a curve from shell 1, and what the images tell."""
+    """What `temporem halves` leaves: an even spread, a curve from shell 1, and what the images of some groups of
+    movies tell of all shells."""
     folder = run.path / "halves"
     write_volume(folder / "spread.mrc", torch.full((2 * len(correlation),) * 3, spread), 3.0)
     curves = [pd.DataFrame({"curve": name, "fsc": correlation}) for name in ("corrected", "floor")]
     pd.concat(curves).to_csv(folder / "fsc.csv", index=False)
     shells = range(1, len(correlation) + 1)
-    told = pd.DataFrame({"shell": shells, "error": error, "standard_error": doubt})
-    told.to_csv(folder / "unexplained.csv", index=False)
+    told = [pd.DataFrame({"group": i, "shell": shells, "error": x}) for i, x in enumerate(errors)]
+    pd.concat(told).to_csv(folder / "unexplained.csv", index=False)
     agreed = {"corrected": {"mean_over_frames": 0.0}}
     write_json(folder / "halves.json", {"resolution_in_angstroms": agreed})
 
@@ -96,20 +97,24 @@ def test_halves_tell_the_error_of_a_wiener_filter(
 
 
 @pytest.mark.parametrize(
-    ("doubt", "expected"), [(0.0, 0.5), (0.1, 0.5 * (1 - 0.4**2)), (0.24, 0.1), (0.3, 0.1)]
+    ("errors", "times"),
+    [
+        ((0.5, 0.5, 0.5), 5.0),
+        # Four times as much again, 1.5 of it in doubt.
+        ((0.5, 0.5 + 0.15 * 3**0.5, 0.5 - 0.15 * 3**0.5), 5.0 - 1.5**2 / 4),
+        ((0.5, 1.7, -0.7), 1.0),
+        ((0.02, 0.02, 0.02), 1.0),
+        ((-0.5, -0.5, -0.5), 1.0),
+    ],
 )
-def test_what_the_images_tell_counts_where_it_is_more_and_beyond_doubt(
-    doubt: float, expected: float, run: Plane
+def test_the_images_tell_how_many_times_more_is_wrong(
+    errors: tuple[float, ...], times: float, run: Plane
 ) -> None:
     """Halves that correlate by 1 / 1.2 miss a tenth."""
-    write_halves(run, 0.0, torch.full((BOX // 2,), 1 / 1.2), error=0.5, doubt=doubt)
+    write_halves(run, 0.0, torch.full((BOX // 2,), 1 / 1.2), errors)
     fit = fit_error(run)
     assert fit is not None
-    np.testing.assert_allclose((fit.missing + fit.differing)[1:], expected, rtol=0.02)
-    write_halves(run, 0.0, torch.full((BOX // 2,), 1 / 1.2), error=-0.5, doubt=doubt)
-    fit = fit_error(run)
-    assert fit is not None
-    np.testing.assert_allclose((fit.missing + fit.differing)[1:], 0.1, rtol=1e-5)
+    np.testing.assert_allclose((fit.missing + fit.differing)[1:], 0.1 * times, rtol=1e-4)
 
 
 def test_halves_cut_short_are_a_sentence(run: Plane) -> None:

@@ -43,11 +43,11 @@ def write_unexplained(run: Run, folder: Path) -> None:
 
 @torch.no_grad()
 def unexplained(run: Run, advance: Callable[[int, str], None]) -> pd.DataFrame:
-    """By shell from 1 on, columns `shell`, `resolution_in_angstroms`, `error` and `standard_error`.
+    """By group of movies and shell, from 1: columns `group`, `shell`, `resolution_in_angstroms`, `error`.
 
-    `error` is the power of what is left of the images less that of the noise, over that of the images
+    `error` is the power of what is left of the images less that of the noise, over that of all groups' images
     predicted: of the volume's error over the volume's own, as the CTF lets it through. Negative where noise
-    hides it. `standard_error` is over groups of movies. `advance` is told how many more movies are done.
+    hides it. `advance` is told how many more movies are done.
 
     Raises UserError where the run's images are no longer there.
     """
@@ -65,13 +65,14 @@ def unexplained(run: Run, advance: Callable[[int, str], None]) -> pd.DataFrame:
         advance(len(chosen), "")
     left, predicted = (torch.stack(powers) for powers in zip(*told, strict=True))
     error = (left / predicted.mean(0).clamp(min=torch.finfo(left.dtype).tiny))[:, 1:]
-    shell = np.arange(1, error.shape[1] + 1)
+    groups, shells = error.shape
+    shell = np.tile(np.arange(1, shells + 1), groups)
     return pd.DataFrame(
         {
+            "group": np.repeat(np.arange(groups), shells),
             "shell": shell,
             "resolution_in_angstroms": len(run.mask()) * run.pixel_size_in_angstroms / shell,
-            "error": error.mean(0).numpy(),
-            "standard_error": (error.std(0) / len(error) ** 0.5).numpy(),
+            "error": error.flatten().numpy(),
         }
     )
 

@@ -5,8 +5,9 @@ are means of what the data leave open, as a Wiener filter gives: where two halve
 in a shell, and err apart, a volume of all of them lacks (1 − F) / 2F of its own power there. Part of that is
 where the halves differ; the rest lies where detail as fine does. Errors that both halves share, of a motion
 too stiff or a density that the model cannot take on, are seen in the images instead: what the volumes leave
-of them beyond the noise (`evaluation.unexplained`). Whichever is more is held; but what the images tell only
-as far as it stands out from how well the noise is known.
+of them beyond the noise (`evaluation.unexplained`). Shell by shell that is hardly known; so it tells one
+factor for all shells, how many times more is wrong than the halves say, and that only as far as it stands
+out from how well the noise is known.
 """
 
 import json
@@ -15,11 +16,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter1d
 from torch import Tensor
 
 from temporem.errors import UserError
@@ -49,8 +49,8 @@ UNEXPLAINED = "unexplained.csv"
 """In that folder too: what the images tell of the volumes' error."""
 LEAST_CORRELATION = 0.1
 """Of halves: where they share less, a volume says too little for its error to be a multiple of it."""
-CERTAIN = 2.0
-"""Standard errors at which what the images tell begins to count."""
+SHELLS_ALIKE = 5
+"""Over which the scatter of what groups of movies tell is averaged: of so few it is known to a third."""
 TINY = 1e-30
 SMOOTHING_IN_VOXELS = 2.0
 """Standard deviation of the Gaussian over which squares are averaged: at one voxel alone they have one
@@ -87,32 +87,30 @@ def fit_error(run: Run) -> FitError | None:
     correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
     # The curves begin at shell 1; shell 0 is a volume's offset, which says nothing.
     correlation = torch.cat((torch.ones(1), correlation.float())).clamp(LEAST_CORRELATION, 1)
-    apart = _lacking(correlation)
+    apart = (1 - correlation) / (2 * correlation)
     differing = (1 - correlation) / 2
     return FitError(
         variance=_smoothed(read_volume(folder / SPREAD).square()),
         differing=differing,
-        missing=torch.maximum(apart, _told_by_images(folder, len(apart))) - differing,
+        missing=_times_more(_table(folder / UNEXPLAINED), apart) * apart - differing,
         resolution_in_angstroms=_agreed(run),
     )
 
 
-def _told_by_images(folder: Path, shells: int) -> Float[Tensor, " shells"]:
-    """The error's power over a volume's: as it was found where it is far from zero, and 0 where it is not."""
-    table = _table(folder / UNEXPLAINED)
-    error, standard_error = (
-        torch.from_numpy(table[name].to_numpy(np.float32, copy=True)) for name in ("error", "standard_error")
-    )
-    # The non-negative garrote (Breiman 1995, Technometrics 37, 373).
-    counted = error * (1 - (CERTAIN * standard_error / error.clamp(min=TINY)).square()).clamp(min=0)
-    told = torch.zeros(shells)
-    told[1 : len(counted) + 1] = counted[: shells - 1]
-    return told.clamp(max=float(_lacking(torch.tensor(LEAST_CORRELATION))))
+def _times_more(unexplained: pd.DataFrame, apart: Float[Tensor, " shells"]) -> float:
+    """How many times the power `apart` the images say is wrong; 1 where they cannot tell it from that.
 
-
-def _lacking(correlation: Float[Tensor, "*shells"]) -> Float[Tensor, "*shells"]:
-    """Of its own power, what a volume of all movies lacks where halves correlate so."""
-    return (1 - correlation) / (2 * correlation)
+    By least squares over shells in each group of movies; of the groups' mean as much counts as stands out
+    from its standard error, by the non-negative garrote (Breiman 1995, Technometrics 37, 373).
+    """
+    error = unexplained.pivot(index="group", columns="shell", values="error").to_numpy()
+    if len(error) < 2:
+        return 1.0
+    wrong = apart[1:].numpy()[: error.shape[1]]
+    variance = uniform_filter1d(error.var(axis=0, ddof=1), SHELLS_ALIKE, mode="nearest") + TINY
+    times = (error * wrong / variance).sum(1) / ((wrong**2 / variance).sum() + TINY)
+    more, doubt = float(times.mean()) - 1, float(times.std(ddof=1)) / len(times) ** 0.5
+    return 1.0 + (more - doubt**2 / more if more > doubt else 0.0)
 
 
 def _table(path: Path) -> pd.DataFrame:
