@@ -57,8 +57,8 @@ def test_a_voxels_deviation_takes_the_covariance_in(run: Plane) -> None:
 def write_halves(
     run: Run, spread: float, correlation: Tensor, errors: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> None:
-    """What `temporem halves` leaves: an even spread, a curve from shell 1, and what the images of some groups of
-    movies tell of all shells."""
+    """What `temporem halves` leaves: an even spread, a curve from shell 1, and what the images of some groups
+    of movies tell of all shells."""
     folder = run.path / "halves"
     write_volume(folder / "spread.mrc", torch.full((2 * len(correlation),) * 3, spread), 3.0)
     curves = [pd.DataFrame({"curve": name, "fsc": correlation}) for name in ("corrected", "floor")]
