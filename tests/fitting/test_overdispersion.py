@@ -1,17 +1,29 @@
 """The factor of overdispersion, on scores whose variance is known."""
 
 import math
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from blob_movies import Molecule, blob_store, swinging, write_movies
 from torch import Tensor
 
+from temporem.errors import UserError
 from temporem.fitting import overdispersion
-from temporem.fitting.overdispersion import disagreement, tempered
+from temporem.fitting.options import FittingOptions
+from temporem.fitting.overdispersion import disagreement, of_generator, tempered
+from temporem.fitting.reconstruct import reconstruct
+from temporem.model.generators import Generator
+from temporem.movies.preprocessing import PreprocessingOptions
+from temporem.movies.reading import ReadingOptions
 from temporem.physics.lattice import half_disc
+from temporem.physics.projection import central_slices
+from temporem.physics.volumes import PADDING, slicing_grid
 
-FRAMES, STRENGTH = 3000, 3.0
-FREQUENCY = half_disc(16).frequency
+BOX, FRAMES, STRENGTH = 16, 3000, 3.0
+FREQUENCY = half_disc(BOX).frequency
 SIDEWAYS = FREQUENCY[:, 0].abs() >= FREQUENCY[:, 1].abs()
 COARSE = torch.arange(len(FREQUENCY)) < len(FREQUENCY) // 2
 
@@ -75,6 +87,56 @@ def test_frames_that_tell_nothing_say_nothing() -> None:
     both = disagreement(slopes, noise, FREQUENCY)
     torch.testing.assert_close(both[0], alone[0], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(both[1], alone[1], rtol=1e-3, atol=1e-3)
+
+
+class Known(Generator):
+    """The molecule of the movies, and something beside it that is not there."""
+
+    def __init__(self, wrong: float) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def volumes(self, z: Tensor) -> Tensor:
+        return Molecule(BOX).volumes(z[:, 0]) + self.wrong * Molecule(BOX).volumes(0 * z[:, 0]).flip(1, 2)
+
+    def slices(self, z: Tensor, rotation: Tensor, frequency: Tensor) -> Tensor:
+        grids = (slicing_grid(volume) for volume in self.volumes(z))
+        each = [
+            central_slices(grid, turn[None], frequency, PADDING)[0]
+            for grid, turn in zip(grids, rotation, strict=True)
+        ]
+        return torch.stack(each)
+
+    def describe(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], build: object) -> "Known":
+        raise NotImplementedError
+
+
+def test_volumes_that_are_right_leave_noise_and_wrong_ones_more() -> None:
+    state = swinging(64, 8)
+    store = blob_store(state, BOX, snr=2.0)
+    z = state.reshape(-1, 1)
+    assert of_generator(Known(0.0), store, z) < 1.25
+    assert of_generator(Known(0.3), store, z) > 1.5
+
+
+def test_a_run_says_its_factor_and_its_deviations_are_those_of_its_covariance(tmp_path: Path) -> None:
+    star = write_movies(tmp_path / "movies", swinging(6, 8), snr=2.0)
+    options = FittingOptions(latent_dim=2, device="cpu", method="linear", width=16, layers=1, epochs=2)
+    run = reconstruct(star, tmp_path / "run", ReadingOptions(), PreprocessingOptions(), options)
+    assert run.config["found"]["overdispersion"] >= 1
+    told = run.latents()[["sd1", "sd2"]].to_numpy()
+    np.testing.assert_allclose(run.covariance().diagonal(dim1=1, dim2=2).sqrt(), told, rtol=1e-5)
+
+
+def test_numbers_that_are_lost_are_a_sentence() -> None:
+    lost = SLOPES.clone()
+    lost[5, 0, 0] = float("nan")
+    with pytest.raises(UserError, match="check the poses"):
+        disagreement(lost, white(FRAMES, len(FREQUENCY), seed=4), FREQUENCY)
 
 
 def test_tempering_takes_from_what_frames_tell_and_leaves_the_prior() -> None:

@@ -45,8 +45,9 @@ def halves(
     check_folder(folder)
     rows = None if movie is None else choose_rows(opened, movie, None)
     fitted = fit_halves(opened, folder)
-    summary = compare_halves(opened, fitted, folder, comparison)
     write_unexplained(opened, folder)
+    # Last the summary: where it is, all is there.
+    summary = compare_halves(opened, fitted, folder, comparison)
     if rows is not None:
         maps = write_local_resolutions(opened, fitted, rows, folder)
         print(

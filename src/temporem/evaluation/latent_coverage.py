@@ -21,6 +21,8 @@ HALF_WIDTH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 FOLDS = 5
 FRAMES_FOR_KERNEL, FRAMES_FOR_READING = 400, 2000
 """At most, drawn at random: a Gaussian process costs the cube of them."""
+FRAMES_AT_ONCE = 2000
+"""Read: each has a number for every frame that the process was fitted to."""
 STEP = 0.01
 """Of the finite differences, in standard deviations of each latent over frames."""
 
@@ -84,4 +86,9 @@ def _reading(
         kernel = GaussianProcessRegressor(kernel, normalize_y=True).fit(latents[few], state[few]).kernel_
     process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
     process.fit(latents[many], state[many])
-    return lambda at: np.asarray(process.predict(at), dtype=np.float64)
+
+    def read(at: npt.NDArray[np.floating]) -> FloatArray:
+        parts = np.array_split(at, 1 + len(at) // FRAMES_AT_ONCE)
+        return np.concatenate([process.predict(part) for part in parts])
+
+    return read

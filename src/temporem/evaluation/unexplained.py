@@ -2,8 +2,10 @@
 
 A frame less its predicted image is noise, and the volume's error seen through the CTF, whatever its cause: a
 motion too stiff, a density that the model cannot take on, a state that is off. Two halves that err alike do
-not show it. How far the noise is known limits what can be told: every group of movies has its noise measured
-apart, in the corners of its images, and the spread of the groups is that limit.
+not show it. Volumes have been fitted to the same images, and have some of their noise: that takes twice the
+error that finite data leave away from what is left, as of any Wiener filter, and `uncertainty` gives it back.
+How far the noise is known limits what can be told: every group of movies has its noise measured apart, in the
+corners of its images.
 """
 
 from collections.abc import Callable
@@ -46,8 +48,8 @@ def unexplained(run: Run, advance: Callable[[int, str], None]) -> pd.DataFrame:
     """By group of movies and shell, from 1: columns `group`, `shell`, `resolution_in_angstroms`, `error`.
 
     `error` is the power of what is left of the images less that of the noise, over that of all groups' images
-    predicted: of the volume's error over the volume's own, as the CTF lets it through. Negative where noise
-    hides it. `advance` is told how many more movies are done.
+    predicted: of the volume's error over the volume's own, as the CTF lets it through, but for what was
+    fitted of the noise. Negative where noise hides it. `advance` is told how many more movies are done.
 
     Raises UserError where the run's images are no longer there.
     """

@@ -21,14 +21,17 @@ from torch import Tensor
 
 from temporem.fitting.deformation_states import expanded
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.stability import require_finite
 from temporem.model.generators import Generator
 from temporem.model.subspace import LinearSubspace
 
 __all__ = ["Disagreement", "deviations", "disagreement", "of_generator", "of_subspace", "tempered"]
 
 _FRAMES = 512
-"""Looked at, evenly chosen: they tell the factor to a tenth."""
+"""Looked at, drawn at random: they tell the factor to a tenth."""
 _ROWS_AT_ONCE = 32
+_SEED = 0
+"""Of the frames looked at."""
 _RIDGE = 1e-6
 """Relative to the mean information, for what no coefficient tells of."""
 
@@ -46,7 +49,10 @@ def disagreement(
 
     With H = H₁ + H₂ the information and g = g₁ + g₂ the score of a frame's two sides, g₁ − H₁ H⁻¹ g has the
     covariance H₁ − H₁ H⁻¹ H₁ under noise alone, wherever the prior has pulled the state.
+
+    Raises UserError for numbers that are not finite.
     """
+    _require_finite(slopes, residual)
     slope = torch.view_as_real(slopes).double()
     information = torch.einsum("fikx,fjkx->fij", slope, slope)
     scale = information.diagonal(dim1=-2, dim2=-1).mean(-1)
@@ -73,7 +79,7 @@ def of_generator(generator: Generator, store: FrameStore, z: Float[Tensor, "fram
     """The factor for states z of all frames under a generator; 1 where noise explains all."""
 
     def of_some() -> Iterable[Disagreement]:
-        for rows in torch.split(_evenly(len(store)), _ROWS_AT_ONCE):
+        for rows in torch.split(_some_rows(len(store)), _ROWS_AT_ONCE):
             around = expanded(generator, store, z, rows, store.lattice.radius)
             frequency = store.lattice.frequency[: around.residual.shape[-1]]
             yield disagreement(torch.stack(around.slopes, 1), around.residual, frequency)
@@ -89,7 +95,7 @@ def of_subspace(subspace: LinearSubspace, store: FrameStore, z: Float[Tensor, "f
     weight = store.lattice.multiplicity[:count].sqrt()
 
     def of_some() -> Iterable[Disagreement]:
-        for rows in torch.split(_evenly(len(store)), _ROWS_AT_ONCE):
+        for rows in torch.split(_some_rows(len(store)), _ROWS_AT_ONCE):
             frames = store.frames(rows, count)
             parts = subspace.slices(frames.rotation, frequency) * (frames.transfer * weight)[..., None]
             slopes, here = parts[..., 1:], z[rows].to(parts)
@@ -102,7 +108,11 @@ def of_subspace(subspace: LinearSubspace, store: FrameStore, z: Float[Tensor, "f
 def tempered(
     covariance: Float[Tensor, "frames latent latent"], factor: float
 ) -> Float[Tensor, "frames latent latent"]:
-    """Covariance of the states where what frames tell is less by `factor`; the prior, N(0, I), stays."""
+    """Covariance of the states where what is told of them is less by `factor`; the prior, N(0, I), stays.
+
+    A frame's neighbours in its movie are taken to tell as much less of it, which is a little too wide: the
+    smoother would lean on them more.
+    """
     variance, vectors = torch.linalg.eigh(covariance.double())
     variance = variance.clamp(min=0)
     # 1 / ((1 / v − 1) / f + 1), also where nothing is left open.
@@ -116,8 +126,15 @@ def deviations(covariance: Float[Tensor, "frames latent latent"]) -> Float[Tenso
     return covariance.diagonal(dim1=-2, dim2=-1).sqrt()
 
 
-def _evenly(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(_FRAMES, count)).round().long()
+def _some_rows(count: int) -> Tensor:
+    # At random: evenly spaced ones may be of some frame indices only.
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_SEED))[:_FRAMES].sort().values
+
+
+def _require_finite(slopes: Tensor, residual: Tensor) -> None:
+    lost = "numbers in the volumes' slopes along the states"
+    for part in (slopes, residual):
+        require_finite(float(part.abs().sum()), lost, "check the poses, the CTF and the pixel size")
 
 
 def _factor(parts: Iterable[Disagreement]) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -49,6 +50,8 @@ UNEXPLAINED = "unexplained.csv"
 """In that folder too: what the images tell of the volumes' error."""
 LEAST_CORRELATION = 0.1
 """Of halves: where they share less, a volume says too little for its error to be a multiple of it."""
+CERTAIN = 2.0
+"""Standard errors beyond which what the images tell counts."""
 SHELLS_ALIKE = 5
 """Over which the scatter of what groups of movies tell is averaged: of so few it is known to a third."""
 TINY = 1e-30
@@ -59,7 +62,7 @@ degree of freedom."""
 
 @dataclass(frozen=True)
 class FitError:
-    """What halves of the movies say of a fit."""
+    """What halves of the movies and the images say of a fit."""
 
     variance: Float[Tensor, "n n n"]
     """Of each voxel, from the halves' difference."""
@@ -79,20 +82,28 @@ class FitError:
 
 
 def fit_error(run: Run) -> FitError | None:
-    """The fit's error as the halves of its movies tell it; None where there are none."""
+    """The fit's error as the halves of its movies and its images tell it; None where there are none.
+
+    Raises UserError for tables that cannot be read.
+    """
     folder = run.path / OF_HALVES
     if not (folder / SUMMARY).exists():
         return None
-    curves = _table(folder / CORRELATIONS)
-    correlation = torch.from_numpy(curves.loc[curves["curve"] == "corrected", "fsc"].to_numpy(copy=True))
+    correlation = torch.from_numpy(
+        _table(folder / CORRELATIONS, "curve", "fsc").loc["corrected"].to_numpy(copy=True)
+    )
     # The curves begin at shell 1; shell 0 is a volume's offset, which says nothing.
     correlation = torch.cat((torch.ones(1), correlation.float())).clamp(LEAST_CORRELATION, 1)
     apart = (1 - correlation) / (2 * correlation)
-    differing = (1 - correlation) / 2
+    # Of the power of a volume of all movies, which is less shrunk than a half's.
+    differing = (1 - correlation.square()) / 4
+    told = _table(folder / UNEXPLAINED, "group", "error")
+    if len(told) < 2 or told.shape[1] != len(apart) - 1:
+        raise UserError(f"{folder / UNEXPLAINED} does not fit the rest: run temporem halves again.")
     return FitError(
         variance=_smoothed(read_volume(folder / SPREAD).square()),
         differing=differing,
-        missing=_times_more(_table(folder / UNEXPLAINED), apart) * apart - differing,
+        missing=_times_more(told, apart) * apart - differing,
         resolution_in_angstroms=_agreed(run),
     )
 
@@ -100,24 +111,26 @@ def fit_error(run: Run) -> FitError | None:
 def _times_more(unexplained: pd.DataFrame, apart: Float[Tensor, " shells"]) -> float:
     """How many times the power `apart` the images say is wrong; 1 where they cannot tell it from that.
 
+    What is left of images that a Wiener filter was fitted to falls short of its error by twice that error.
     By least squares over shells in each group of movies; of the groups' mean as much counts as stands out
     from its standard error, by the non-negative garrote (Breiman 1995, Technometrics 37, 373).
     """
-    error = unexplained.pivot(index="group", columns="shell", values="error").to_numpy()
-    if len(error) < 2:
-        return 1.0
-    wrong = apart[1:].numpy()[: error.shape[1]]
+    error, wrong = unexplained.to_numpy(), apart[1:].numpy()
     variance = uniform_filter1d(error.var(axis=0, ddof=1), SHELLS_ALIKE, mode="nearest") + TINY
-    times = (error * wrong / variance).sum(1) / ((wrong**2 / variance).sum() + TINY)
-    more, doubt = float(times.mean()) - 1, float(times.std(ddof=1)) / len(times) ** 0.5
+    times = 2 + (error * wrong / variance).sum(1) / ((wrong**2 / variance).sum() + TINY)
+    more, doubt = float(times.mean()) - 1, CERTAIN * float(times.std(ddof=1)) / len(times) ** 0.5
     return 1.0 + (more - doubt**2 / more if more > doubt else 0.0)
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, rows: str, values: str) -> pd.DataFrame:
+    """What `temporem halves` left there, by its rows' names and by shell, from 1."""
     try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        table = pd.read_csv(path).pivot(index=rows, columns="shell", values=values)
+        if not np.isfinite(table.to_numpy()).all():
+            raise ValueError("numbers are missing")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}): run temporem halves again.") from None
+    return table
 
 
 def _agreed(run: Run) -> float:
