@@ -32,8 +32,8 @@ def halves(
 
     It takes about as long as the run did. What it writes is in the folder halves of the run, and in its
     report: the FSC between the halves at the states of the run, in its mask, beside a floor of randomised
-    phases; of the motion alone; and over time. A half that was interrupted goes on when the command is
-    repeated.
+    phases; of the motion alone; and over time; and what the images tell of the error that both halves make,
+    for `temporem volumes --sd`. A half that was interrupted goes on when the command is repeated.
 
     Args:
         run: Folder made by `temporem reconstruct`.
