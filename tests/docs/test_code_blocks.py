@@ -87,7 +87,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a reader has simulated movies and made a run of them."""
     pytest.importorskip("MDAnalysisTests")
     folder = tmp_path_factory.mktemp("reader")
-    run_shell(f"temporem simulate adk --twin -o movies {SMALL}", folder)
+    run_shell("temporem simulate adk --twin -o movies", folder)
     run_shell("temporem reconstruct movies/movies.star -o run --method linear", folder)
     # What readers bring of their own.
     run_shell("temporem simulate adk --twin -o new --seed 1", folder)

@@ -52,8 +52,8 @@ def latent_coverage(
     held, width = np.zeros(len(state), dtype=bool), np.zeros(len(state))
     scale = np.std(mean, axis=0)
     # A latent that never changes tells nothing, and its size is no matter.
-    scaled = (mean - np.mean(mean, axis=0)) / np.where(scale > 0, scale, 1)
-    covariance = covariance / np.where(scale > 0, scale, 1) / np.where(scale > 0, scale, 1)[:, None]
+    scale = np.where(scale > 0, scale, 1)
+    scaled, covariance = (mean - np.mean(mean, axis=0)) / scale, covariance / scale / scale[:, None]
     for others, own in GroupKFold(folds).split(scaled, state, movie):
         read = _reading(scaled[others], state[others])
         place = read(scaled)

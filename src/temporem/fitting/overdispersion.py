@@ -91,16 +91,14 @@ def of_generator(generator: Generator, store: FrameStore, z: Float[Tensor, "fram
 def of_subspace(subspace: LinearSubspace, store: FrameStore, z: Float[Tensor, "frames latent"]) -> float:
     """The factor for states z of all frames in a linear subspace; 1 where noise explains all."""
     count = subspace.coefficients_used(store.lattice)
-    frequency = store.lattice.frequency[:count]
-    weight = store.lattice.multiplicity[:count].sqrt()
 
     def of_some() -> Iterable[Disagreement]:
         for rows in torch.split(_some_rows(len(store)), _ROWS_AT_ONCE):
             frames = store.frames(rows, count)
-            parts = subspace.slices(frames.rotation, frequency) * (frames.transfer * weight)[..., None]
-            slopes, here = parts[..., 1:], z[rows].to(parts)
-            expected = parts[..., 0] + (slopes @ here[..., None])[..., 0]
-            yield disagreement(slopes.mT, frames.coefficients * weight - expected, frequency)
+            told = (frames.coefficients, frames.transfer, frames.rotation)
+            slopes, residual = subspace.expansion(*told, store.lattice)
+            here = (slopes @ z[rows].to(slopes)[..., None])[..., 0]
+            yield disagreement(slopes.mT, residual - here, store.lattice.frequency[:count])
 
     return _factor(of_some())
 

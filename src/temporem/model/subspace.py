@@ -59,6 +59,24 @@ class LinearSubspace(nn.Module):
         """How many leading coefficients of a frame are looked at: |k| ≤ radius − 1."""
         return lattice.count_within(self.radius - 1)
 
+    def expansion(
+        self,
+        coefficients: Complex[Tensor, "frames coefficients"],
+        transfer: Float[Tensor, "frames coefficients"],
+        rotation: Float[Tensor, "frames 3 3"],
+        lattice: HalfDisc,
+    ) -> tuple[Complex[Tensor, "frames used latent"], Complex[Tensor, "frames used"]]:
+        """Slopes of what is expected of frames along z, and the frames less what is expected at z = 0; half
+        the squared length of the latter is the negative log likelihood there.
+
+        Coefficients are whitened and centred, `transfer` is CTF / noise sd; no more than `coefficients_used`
+        need be there.
+        """
+        count = self.coefficients_used(lattice)
+        weight = lattice.multiplicity[:count].sqrt()
+        parts = self.slices(rotation, lattice.frequency[:count]) * (transfer[:, :count] * weight)[..., None]
+        return parts[..., 1:], coefficients[:, :count] * weight - parts[..., 0]
+
     def information(
         self,
         coefficients: Complex[Tensor, "frames coefficients"],
@@ -66,17 +84,9 @@ class LinearSubspace(nn.Module):
         rotation: Float[Tensor, "frames 3 3"],
         lattice: HalfDisc,
     ) -> FrameInformation:
-        """What frames tell of z.
-
-        Coefficients are whitened and centred, `transfer` is CTF / noise sd; no more than `coefficients_used`
-        need be there.
-        """
-        count = self.coefficients_used(lattice)
-        weight = lattice.multiplicity[:count].sqrt()
-        parts = self.slices(rotation, lattice.frequency[:count])
-        parts = torch.view_as_real(parts * (transfer[:, :count] * weight)[..., None])
-        data = torch.view_as_real(coefficients[:, :count] * weight)
-        residual = (data - parts[:, :, 0]).flatten(1)
-        design = parts[:, :, 1:].transpose(2, 3).flatten(1, 2)
-        vector = (design.mT @ residual[..., None])[..., 0]
-        return FrameInformation(design.mT @ design, vector, (residual**2).sum(-1))
+        """What frames tell of z; arguments as of `expansion`."""
+        slopes, residual = self.expansion(coefficients, transfer, rotation, lattice)
+        design = torch.view_as_real(slopes).transpose(2, 3).flatten(1, 2)
+        left = torch.view_as_real(residual).flatten(1)
+        vector = (design.mT @ left[..., None])[..., 0]
+        return FrameInformation(design.mT @ design, vector, (left**2).sum(-1))

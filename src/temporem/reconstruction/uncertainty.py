@@ -51,7 +51,7 @@ UNEXPLAINED = "unexplained.csv"
 LEAST_CORRELATION = 0.1
 """Of halves: where they share less, a volume says too little for its error to be a multiple of it."""
 CERTAIN = 2.0
-"""Standard errors beyond which what the images tell counts."""
+"""Standard errors beyond which what the images tell counts; chosen with simulations in sight."""
 SHELLS_ALIKE = 5
 """Over which the scatter of what groups of movies tell is averaged: of so few it is known to a third."""
 TINY = 1e-30
