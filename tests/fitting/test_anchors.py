@@ -8,7 +8,7 @@ from blob_movies import Molecule, blob_store, silent, swinging
 from torch import Tensor
 
 from temporem.fitting import anchors
-from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors
+from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors, repeat_anchors
 from temporem.fitting.bandwidths import BANDWIDTHS
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
@@ -49,6 +49,17 @@ def test_volumes_at_anchors_are_those_of_the_states() -> None:
     assert bandwidths.best < max(BANDWIDTHS)
     assert bandwidths.scores[max(BANDWIDTHS)] == 0
     assert bandwidths.scores[bandwidths.best] == max(bandwidths.scores.values()) > 0
+
+
+def test_repeated_on_the_same_frames_the_volumes_are_the_same() -> None:
+    store, z, consensus = moving()
+    found = anchored(store, z, consensus)
+    steps: list[int] = []
+    given = (consensus.volume, consensus.mask, found)
+    again = repeat_anchors(store, z, METRIC, *given, 0, lambda count, note: steps.append(count))
+    assert sum(steps) == anchor_count(len(store))
+    volumes = found.generator.volumes(z)
+    torch.testing.assert_close(again.volumes(z), volumes, rtol=1e-3, atol=1e-4 * float(volumes.abs().max()))
 
 
 def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:

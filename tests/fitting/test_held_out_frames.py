@@ -6,6 +6,7 @@ import pytest
 import torch
 from blob_movies import Molecule, blob_store, silent
 
+from temporem.fitting.anchors import fit_anchors
 from temporem.fitting.consensus import find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.frames import (
@@ -95,7 +96,10 @@ def test_held_out_coefficients_leave_the_known_ones_unscored(
 def test_volumes_of_one_half_foretell_the_other(store: FrameStore) -> None:
     consensus = find_consensus(store)
     folds = fit_folds(store, consensus.volume, 2, torch.Generator().manual_seed(0), silent)
-    score = score_fold_volumes(folds[0], 2, consensus, 0)
+    z = drifting().flatten()[:, None]
+    given = (consensus.volume, consensus.mask, consensus.signal_power)
+    like = fit_anchors(store, z, torch.eye(1), *given, 0, silent)
+    score = score_fold_volumes(folds[0], 2, consensus, like, 0)
     assert score.movies == MOVIES // 2
     assert score.is_positive
 

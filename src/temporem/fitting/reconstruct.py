@@ -137,7 +137,7 @@ def reconstruct(
         if (stages or fitting.deforms) and first_answer is not None:
             first_answer(run)
         if judged is not None:
-            _score_volumes(run, judged, consensus, fitting)
+            _score_volumes(run, judged, consensus, linear[1], fitting)
         if fitting.deforms:
             _deform(run, movies, store, consensus, fitting, *linear)
     if not stages:
@@ -185,8 +185,10 @@ def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOp
     return judged
 
 
-def _score_volumes(run: Run, judged: Judgement, consensus: Consensus, fitting: FittingOptions) -> None:
-    facts = judged.volumes(fitting.dimensions, consensus, fitting.seed)
+def _score_volumes(
+    run: Run, judged: Judgement, consensus: Consensus, anchored: Anchored, fitting: FittingOptions
+) -> None:
+    facts = judged.volumes(fitting.dimensions, consensus, anchored, fitting.seed)
     if facts:
         run.update_config(held_out=run.config["held_out"] | {"of_volumes": facts})
         console.print(facts["volumes"], highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from temporem.errors import UserError
+from temporem.fitting.anchors import Anchored
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out import subspace
@@ -38,17 +39,19 @@ class Judgement:
         """As JSON holds them."""
         return subspace_facts(self.scores)
 
-    def volumes(self, components: int, consensus: Consensus, seed: int) -> dict[str, Any]:
-        """Score the volumes along the states of so many components; empty if half the movies have none.
+    def volumes(self, components: int, consensus: Consensus, like: Anchored, seed: int) -> dict[str, Any]:
+        """Score volumes along the states of so many components, made as `like` was of all movies.
 
-        More components than were compared are scored as the most that were.
+        More components than were compared are scored as the most that were. Empty if half the movies have no
+        volume.
         """
-        score = self._score(min(components, self.folds[0].subspace.latent_dim), consensus, seed)
+        most = self.folds[0].subspace.latent_dim
+        score = self._score(min(components, most), consensus, like, seed)
         return {} if score is None else {"volumes": volumes_sentence(score), **score_facts(score)}
 
-    def _score(self, components: int, consensus: Consensus, seed: int) -> HeldOutScore | None:
+    def _score(self, components: int, consensus: Consensus, like: Anchored, seed: int) -> HeldOutScore | None:
         try:
-            return score_fold_volumes(self.folds[0], components, consensus, seed)
+            return score_fold_volumes(self.folds[0], components, consensus, like, seed)
         except UserError:
             # All frames together had a consensus; half of them may have none.
             return None

@@ -6,27 +6,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from temporem.fitting.anchors import Anchored
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.held_out.frames import score_volumes
 from temporem.fitting.held_out.score import HeldOutScore
 from temporem.fitting.held_out.subspace import Fold
-from temporem.fitting.linear import LinearStates, find_volumes
+from temporem.fitting.linear import LinearStates, repeat_volumes
 from temporem.fitting.subspace_fit import subspace_posterior
 
 __all__ = ["score_fold_volumes"]
 
 
-def score_fold_volumes(fold: Fold, components: int, consensus: Consensus, seed: int) -> HeldOutScore:
+def score_fold_volumes(
+    fold: Fold, components: int, consensus: Consensus, like: Anchored, seed: int
+) -> HeldOutScore:
     """Score the linear method, all of it, on a fold's scored movies, above the consensus of its fitted ones.
 
-    States of the scored frames come from the other frames of their movies. `consensus` is that of all
-    frames, and gives no more than the mask.
+    States of the scored frames come from the other frames of their movies. `consensus` and `like`
+    are of all frames, and give no more than the mask, the bandwidths and the prior.
     """
     subspace, time = fold.first(components), fold.relaxation_time[:components]
     states = LinearStates(subspace, time, subspace_posterior(subspace, fold.fitted, time))
     own = replace(find_consensus(fold.fitted), mask=consensus.mask)
-    anchored = find_volumes(fold.fitted, states, own, seed)
-    return score_volumes(anchored.generator, _by_row(fold, components), own.volume, fold.scored)
+    generator = repeat_volumes(fold.fitted, states, own, like, seed)
+    return score_volumes(generator, _by_row(fold, components), own.volume, fold.scored)
 
 
 def _by_row(fold: Fold, components: int) -> Float[Tensor, "frames latent"]:
