@@ -209,7 +209,8 @@ def _interpolator(
     # Between anchors, as smooth as their spacing asks for: wider would average twice.
     between = max(_NARROWEST_BETWEEN, float(neighbours.median().sqrt())) if len(centres) > 1 else 1.0
     generator = AnchorGenerator(len(shared), centres.shape[-1], len(centres)).to(mask.device)
-    volumes = torch.empty_like(generator.volumes_at_anchors)
+    # Made where they stay: there are many in a large box.
+    volumes = generator.volumes_at_anchors
     power = power[: sums.box_size // 2 + 1].to(mask.device)
     for volume, total in zip(volumes, sums.combined(kernel), strict=True):
         volume.copy_(_without_edge(local_wiener(total.to(mask.device), power, mask), mask))

@@ -48,8 +48,8 @@ class CellSums:
         weight = weight.detach().cpu().float()
         at_once = max(1, BYTES_AT_ONCE // (12 * len(self._point)))
         for rows in torch.split(weight, at_once):
-            total = torch.stack([self._mixed(rows, kind) for kind in self._sums])
-            for real, imaginary, denominator in total.unbind(1):
+            mixed = (self._mixed(rows, kind) for kind in self._sums)
+            for real, imaginary, denominator in zip(*mixed, strict=True):
                 yield self._on_the_grid(real, imaginary, denominator)
 
     def _mixed(self, weight: Tensor, kind: Float[Tensor, "cells points"]) -> Float[Tensor, "volumes points"]:
