@@ -7,9 +7,10 @@ NOISE of images that show nothing (`--snr 1e-8`). OUT gets a default run of each
 far its density moves, root mean square, and what of its mass comes and goes; of NOISE how the command ends.
 MOVING is also fitted from a wrong start, the volumes of its linear answer with their axes exchanged in turn:
 another molecule. `over averages` is what movies left out of the fit gain over averages along the states, in
-nats a frame, and `starts alike` the correlation of the two starts. Of two halves of its movies, fitted apart,
-the table has where their volumes of a frame agree to 0.5, beside what the truth says of the whole run. What
-is there is kept: a second call goes on.
+nats a frame; `like the start` and `like the truth` are correlations, before the fit and after it, of the
+wrong start and of the truth of one frame with the volume of that frame. Of two halves of its movies, fitted
+apart, the table has where their volumes of a frame agree to 0.5, beside what the truth says of the whole run.
+What is there is kept: a second call goes on.
 """
 
 import json
@@ -18,6 +19,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import page
 import torch
 from arms import evaluate, markdown, reconstruct
@@ -51,9 +53,9 @@ def main() -> None:
     reconstruct(moving, asked.out / "moving", [])
     if not wrong.exists():
         write_json(wrong, of_wrong_start(moving, Run.open(asked.out / "moving")))
-    rows += [of_right_start(moving, asked.out / "moving"), json.loads(wrong.read_text(encoding="utf-8"))]
-    rows.append(of_halves(asked.out / "moving"))
-    text = "".join(markdown([row]) + "\n" for row in rows)
+    started = [of_right_start(moving, asked.out / "moving"), json.loads(wrong.read_text(encoding="utf-8"))]
+    tables = [*([row] for row in rows), started, [of_halves(asked.out / "moving")]]
+    text = "\n".join(map(markdown, tables))
     page.publish(asked.docs, "Nothing invented", __doc__, text)
 
 
@@ -90,7 +92,7 @@ def of_right_start(simulation: Path, run: Path) -> dict:
         summary[mask]["resolution_in_angstroms"]["mean_over_frames"] for mask in ("whole", "moving")
     ]
     gain = (found["gain_over_averages"], found["standard_error"])
-    return row_of(simulation, "its own", 1.0, resolution, summary["psnr_in_decibels"], gain)
+    return row_of(simulation, "its own", resolution, summary["psnr_in_decibels"], gain)
 
 
 def of_wrong_start(simulation: Path, run: Run) -> dict:
@@ -102,8 +104,7 @@ def of_wrong_start(simulation: Path, run: Run) -> dict:
     states = find_states(store, consensus, run.config["latent_dim"], True, None, False, generator)
     anchored = find_volumes(store, states, consensus, 0)
     other = exchanged(anchored)
-    begun = [beginning_of(store, states, x, consensus).volume for x in (anchored, other)]
-    alike = float(torch.corrcoef(torch.stack([x.flatten() for x in begun]))[0, 1])
+    begun = beginning_of(store, states, other, consensus).volume
     found, choice = deform(store, states, other, consensus, 0, lambda record: None)
     truth = Truth.load(simulation)
     frames = torch.linspace(0, len(store) - 1, FRAMES).round().long().tolist()
@@ -111,12 +112,22 @@ def of_wrong_start(simulation: Path, run: Run) -> dict:
     with torch.no_grad():
         volumes = (found.generator.volumes(found.states.mean[[row]])[0] for row in frames)
         scores = evaluate_volumes(volumes, frames, truth)
+        middle = int(found.states.mean.norm(dim=-1).argmin())
+        ended = found.generator.volumes(found.states.mean[[middle]])[0]
+    true = truth.volume(np.asarray([middle]))[0]
     resolution = [
         float(resolution_at(scores.fsc[mask], truth.box_size, truth.pixel_size_in_angstroms)[0].mean())
         for mask in ("whole", "moving")
     ]
     gain = (0.0, 0.0) if choice is None else (choice.gain, choice.standard_error)
-    return row_of(simulation, "wrong", alike, resolution, float(scores.psnr_in_decibels.mean()), gain)
+    return row_of(simulation, "wrong", resolution, float(scores.psnr_in_decibels.mean()), gain) | {
+        "like the start": f"1 → {likeness(ended, begun):.2f}",
+        "like the truth": f"{likeness(begun, true):.2f} → {likeness(ended, true):.2f}",
+    }
+
+
+def likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1])
 
 
 def exchanged(anchored: Anchored) -> Anchored:
@@ -129,17 +140,11 @@ def exchanged(anchored: Anchored) -> Anchored:
 
 
 def row_of(
-    simulation: Path,
-    start: str,
-    alike: float,
-    resolution: list[float],
-    psnr: float,
-    gain: tuple[float, float],
+    simulation: Path, start: str, resolution: list[float], psnr: float, gain: tuple[float, float]
 ) -> dict:
     return {
         "movies": simulation.name,
         "start": start,
-        "starts alike": f"{alike:.2f}",
         "whole / moving (Å)": " / ".join(f"{x:.2f}" for x in resolution),
         "PSNR (dB)": f"{psnr:.1f}",
         "over averages": "{:.1f} ± {:.1f}".format(*gain),
