@@ -4,15 +4,17 @@
     python benchmarks/poses.py estimate SIMULATION [SIMULATION …] [--seeds 0 1 2]
     python benchmarks/poses.py tumbling SIMULATION [SIMULATION …] [--seeds 0]
     python benchmarks/poses.py rough    SIMULATION [SIMULATION …] [--degrees 5] [--pixels 2]
+    python benchmarks/poses.py found    SIMULATION --run RUN
 
 Each SIMULATION is a folder of `temporem simulate`. refine: the true poses, turned and moved by Gaussian
 errors of this root mean square, are refined. estimate: poses from nothing, in the frame in which the
 molecule moves least. tumbling: the same with and without rotational diffusion between frames. rough: the
-poses that refine starts from are written into SIMULATION/rough.star. Each line gives the median error and
+poses that refine starts from are written into SIMULATION/rough.star. found: the poses of a run, and the true
+ones as they would be in the frame in which the true atoms move least. Each line gives the median error and
 the 90th percentile, of rotations in degrees and of shifts in pixels, after one rotation, shift and hand for
-all frames (estimate, tumbling) or none (refine); "by state" lets that rotation vary with the true state,
-for the images of a molecule that moves do not fix it; and processor seconds. --movies takes the first so
-many movies only.
+all frames (estimate, tumbling, found) or none (refine); "by state" lets that rotation vary with the true
+state, for the images of a molecule that moves do not fix it; and processor seconds. --movies takes the first
+so many movies only.
 """
 
 import argparse
@@ -35,24 +37,30 @@ from temporem.fitting.poses.settling import without_poses
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames, translation_in_pixels
 from temporem.movies.reading import read_movies, require_poses
 from temporem.physics.pose_alignment import align_poses
-from temporem.physics.rotations import relion_angles_from_matrix
+from temporem.physics.rotations import matrix_from_relion_angles, relion_angles_from_matrix
 from temporem.simulation.truth import Truth
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("refine", "estimate", "tumbling", "rough"))
+    parser.add_argument("what", choices=("refine", "estimate", "tumbling", "rough", "found"))
     parser.add_argument("simulations", nargs="+", type=Path, metavar="SIMULATION")
     parser.add_argument("--degrees", type=float, default=5.0)
     parser.add_argument("--pixels", type=float, default=2.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--movies", type=int)
+    parser.add_argument("--run", type=Path)
     asked = parser.parse_args()
     for simulation in asked.simulations:
         store, true, state = opened(simulation, None if asked.what == "rough" else asked.movies)
         print(f"{simulation.name}: {len(store)} frames", flush=True)
         if asked.what == "rough":
             write_rough(simulation, perturbed(true, asked.degrees, asked.pixels, 0))
+            continue
+        if asked.what == "found":
+            report("found", poses_of(asked.run, simulation), true, state, aligned=True)
+            still = at_rest_in_truth(true, Truth.load(simulation))
+            report("true, atoms at rest", still, true, state, aligned=True)
             continue
         for seed in asked.seeds:
             generator = torch.Generator().manual_seed(seed)
@@ -105,6 +113,32 @@ def write_rough(simulation: Path, poses: Poses) -> None:
     pixel_size = float(blocks["optics"]["rlnImagePixelSize"].iloc[0])
     particles[["rlnOriginXAngst", "rlnOriginYAngst"]] = -poses.translation_in_pixels.numpy() * pixel_size
     starfile.write(blocks, simulation / "rough.star", overwrite=True)
+
+
+def poses_of(run: Path, simulation: Path) -> Poses:
+    """Those that a run ended with, of the frames in the order of the simulation."""
+    columns = [["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"], ["rlnOriginXAngst", "rlnOriginYAngst"]]
+    particles = starfile.read(run / "poses.star", always_dict=True)["particles"]
+    optics = starfile.read(simulation / "movies.star", always_dict=True)["optics"]
+    angles, origin = (torch.from_numpy(particles[x].to_numpy(np.float32)) for x in columns)
+    shift = -origin / float(optics["rlnImagePixelSize"].iloc[0])
+    return Poses(matrix_from_relion_angles(torch.deg2rad(angles)), shift)
+
+
+def at_rest_in_truth(true: Poses, truth: Truth) -> Poses:
+    """The true poses, every conformation's atoms lying on their mean over all frames as near as they can."""
+    atoms = torch.from_numpy(np.array(truth.positions)).double()
+    centre = atoms.mean(1)
+    lying, shown = atoms - centre[:, None], torch.from_numpy(np.array(truth.conformation)).long()
+    share = torch.bincount(shown, minlength=len(atoms)) / len(shown)
+    turned = torch.eye(3, dtype=torch.float64).expand(len(atoms), 3, 3)
+    for _ in range(10):
+        mean = (share[:, None, None] * lying).sum(0).expand_as(lying)
+        turn, _ = roma.rigid_points_registration(lying, mean)
+        lying, turned = torch.einsum("cij,caj->cai", turn, lying), turn @ turned
+    rotation = true.rotation.double()
+    moved = torch.einsum("fij,fj->fi", rotation, centre[shown])[:, :2] / truth.pixel_size_in_angstroms
+    return Poses(rotation @ turned[shown].mT, true.translation_in_pixels + moved)
 
 
 def report(
