@@ -37,7 +37,8 @@ from temporem.fitting.poses.settling import without_poses
 from temporem.movies.preprocessing import PreprocessingOptions, prepare_frames, translation_in_pixels
 from temporem.movies.reading import read_movies, require_poses
 from temporem.physics.pose_alignment import align_poses
-from temporem.physics.rotations import matrix_from_relion_angles, relion_angles_from_matrix
+from temporem.physics.rotations import relion_angles_from_matrix
+from temporem.reconstruction.run import Run
 from temporem.simulation.truth import Truth
 
 
@@ -51,6 +52,8 @@ def main() -> None:
     parser.add_argument("--movies", type=int)
     parser.add_argument("--run", type=Path)
     asked = parser.parse_args()
+    if asked.what == "found" and (asked.run is None or asked.movies or len(asked.simulations) > 1):
+        parser.error("found takes one SIMULATION, whole, and --run RUN")
     for simulation in asked.simulations:
         store, true, state = opened(simulation, None if asked.what == "rough" else asked.movies)
         print(f"{simulation.name}: {len(store)} frames", flush=True)
@@ -58,8 +61,10 @@ def main() -> None:
             write_rough(simulation, perturbed(true, asked.degrees, asked.pixels, 0))
             continue
         if asked.what == "found":
-            report("found", poses_of(asked.run, simulation), true, state, aligned=True)
-            still = at_rest_in_truth(true, Truth.load(simulation))
+            truth = Truth.load(simulation)
+            found = poses_of(Run.open(asked.run), truth.pixel_size_in_angstroms)
+            report("found", found, true, state, aligned=True)
+            still = at_rest_in_truth(true, truth)
             report("true, atoms at rest", still, true, state, aligned=True)
             continue
         for seed in asked.seeds:
@@ -115,14 +120,12 @@ def write_rough(simulation: Path, poses: Poses) -> None:
     starfile.write(blocks, simulation / "rough.star", overwrite=True)
 
 
-def poses_of(run: Path, simulation: Path) -> Poses:
-    """Those that a run ended with, of the frames in the order of the simulation."""
-    columns = [["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"], ["rlnOriginXAngst", "rlnOriginYAngst"]]
-    particles = starfile.read(run / "poses.star", always_dict=True)["particles"]
-    optics = starfile.read(simulation / "movies.star", always_dict=True)["optics"]
-    angles, origin = (torch.from_numpy(particles[x].to_numpy(np.float32)) for x in columns)
-    shift = -origin / float(optics["rlnImagePixelSize"].iloc[0])
-    return Poses(matrix_from_relion_angles(torch.deg2rad(angles)), shift)
+def poses_of(run: Run, pixel_size_in_angstroms: float) -> Poses:
+    """Those that a run ended with."""
+    movies, _ = run.movies()
+    rotation = torch.from_numpy(np.array(movies.rotation, dtype=np.float32))
+    shift = np.asarray(movies.translation_in_angstroms, dtype=np.float32) / pixel_size_in_angstroms
+    return Poses(rotation, torch.from_numpy(shift))
 
 
 def at_rest_in_truth(true: Poses, truth: Truth) -> Poses:

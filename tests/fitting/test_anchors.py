@@ -1,5 +1,6 @@
 """Volumes along the states, of a molecule that moves and of one that does not."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -60,6 +61,11 @@ def test_repeated_on_the_same_frames_the_volumes_are_the_same() -> None:
     assert sum(steps) == anchor_count(len(store))
     volumes = found.generator.volumes(z)
     torch.testing.assert_close(again.volumes(z), volumes, rtol=1e-3, atol=1e-4 * float(volumes.abs().max()))
+    # The widths are those given: as wide as can be, all states look alike.
+    wide = replace(found.bandwidths, of_ranges=(100.0,) * len(found.bandwidths.of_ranges))
+    given = (consensus.volume, consensus.mask, replace(found, bandwidths=wide))
+    alike = repeat_anchors(store, z, METRIC, *given, 0, silent).volumes(z)
+    assert alike.std(0).max() < 1e-3 * volumes.std(0).max()
 
 
 def test_a_molecule_that_does_not_move_is_averaged_over_all_states() -> None:

@@ -99,9 +99,10 @@ def test_volumes_of_one_half_foretell_the_other(store: FrameStore) -> None:
     z = drifting().flatten()[:, None]
     given = (consensus.volume, consensus.mask, consensus.signal_power)
     like = fit_anchors(store, z, torch.eye(1), *given, 0, silent)
-    score = score_fold_volumes(folds[0], 2, consensus, like, 0)
-    assert score.movies == MOVIES // 2
-    assert score.is_positive
+    for known in (like, None):
+        score = score_fold_volumes(folds[1], 2, consensus, known, 0)
+        assert score.movies == MOVIES // 2
+        assert score.is_positive
 
 
 def test_states_left_out_are_those_of_the_first_components(store: FrameStore) -> None:

@@ -72,9 +72,7 @@ def fit_anchors(
     solvent. The volumes have `consensus_power` where too few frames show each state to tell their own, and
     the consensus's frequencies beyond the generator's `state_box`.
     """
-    metric = _relative(metric, z)
-    box = state_box(store.lattice.box_size)
-    cells = _find_cells(z, metric, anchor_count(len(store)), seed, store.processes)
+    metric, cells, box = _grouped(store, z, metric, seed)
     count = len(cells.centres)
     # Those of every second movie predict frames of the rest; those of all frames make the volumes.
     half, whole = CellSums(count, min(box, SCORED_BOX)), CellSums(count, box)
@@ -99,11 +97,10 @@ def repeat_anchors(
 ) -> AnchorGenerator:
     """What `fit_anchors` makes of other frames, averaged as widely as `like` and under its prior.
 
-    That takes half the time. Of fewer frames wider averages would often be better.
+    That takes half the time. The widths suit half as many frames as `like` is made of: so many they were
+    chosen on.
     """
-    metric = _relative(metric, z)
-    box = state_box(store.lattice.box_size)
-    cells = _find_cells(z, metric, anchor_count(len(store)), seed, store.processes)
+    metric, cells, box = _grouped(store, z, metric, seed)
     sums = CellSums(len(cells.centres), box)
     for cell in range(len(sums)):
         sums.put(cell, _sum_frames(store, (cells.label == cell).nonzero().squeeze(-1), box))
@@ -112,13 +109,15 @@ def repeat_anchors(
     return _interpolator(cells.centres, sums, metric, like.bandwidths, like.signal_power, mask, consensus)
 
 
-def _relative(
-    metric: Float[Tensor, "latent latent"], z: Float[Tensor, "frames latent"]
-) -> Float[Tensor, "latent latent"]:
-    """The metric in which states have a spread of one."""
+def _grouped(
+    store: FrameStore, z: Float[Tensor, "frames latent"], metric: Float[Tensor, "latent latent"], seed: int
+) -> tuple[Float[Tensor, "latent latent"], _Cells, int]:
+    """The metric in which the states have a spread of one, their cells, and the box of their volumes."""
     deviation = z - z.mean(0)
     spread = float(torch.einsum("fi,ij,fj->f", deviation, metric, deviation).mean().clamp(min=0).sqrt())
-    return metric / max(spread, 1e-6) ** 2
+    metric = metric / max(spread, 1e-6) ** 2
+    cells = _find_cells(z, metric, anchor_count(len(store)), seed, store.processes)
+    return metric, cells, state_box(store.lattice.box_size)
 
 
 def _power(

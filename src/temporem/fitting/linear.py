@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors, repeat_anchors
+from temporem.fitting.anchors import Anchored, anchor_count, fit_anchors
 from temporem.fitting.bandwidths import BANDWIDTHS
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
@@ -30,11 +30,10 @@ from temporem.fitting.subspace_fit import (
     subspace_posterior,
     subspace_radius,
 )
-from temporem.model.anchor_generator import AnchorGenerator
 from temporem.model.subspace import LinearSubspace
 from temporem.progress import progress
 
-__all__ = ["LinearStates", "Record", "find_states", "find_volumes", "repeat_volumes"]
+__all__ = ["LinearStates", "Record", "find_states", "find_volumes"]
 
 MORE_EPOCHS, MORE_RATE = 6, 0.04
 """Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
@@ -123,23 +122,6 @@ def find_volumes(store: FrameStore, states: LinearStates, consensus: Consensus, 
             consensus.volume,
             consensus.mask,
             consensus.signal_power,
-            seed,
-            advance,
-        )
-
-
-def repeat_volumes(
-    store: FrameStore, states: LinearStates, consensus: Consensus, like: Anchored, seed: int
-) -> AnchorGenerator:
-    """Back-project along the states as widely as `like` does; see `repeat_anchors`."""
-    with progress("Volumes of half the movies", anchor_count(len(store))) as advance:
-        return repeat_anchors(
-            store,
-            states.posterior.mean.to(store.device),
-            states.metric,
-            consensus.volume,
-            consensus.mask,
-            like,
             seed,
             advance,
         )

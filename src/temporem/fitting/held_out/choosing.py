@@ -29,10 +29,12 @@ MOST_FRAMES = 10_000
 
 @dataclass(frozen=True)
 class Judgement:
-    """The scores, and the folds that they are of."""
+    """The scores, and the two folds that they are of."""
 
     folds: Sequence[Fold]
     scores: SubspaceScores
+    of_all: bool
+    """Whether the folds share out all movies, and not some that were drawn."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -46,12 +48,15 @@ class Judgement:
         volume.
         """
         most = self.folds[0].subspace.latent_dim
-        score = self._score(min(components, most), consensus, like, seed)
+        score = self._score(min(components, most), consensus, like if self.of_all else None, seed)
         return {} if score is None else {"volumes": volumes_sentence(score), **score_facts(score)}
 
-    def _score(self, components: int, consensus: Consensus, like: Anchored, seed: int) -> HeldOutScore | None:
+    def _score(
+        self, components: int, consensus: Consensus, like: Anchored | None, seed: int
+    ) -> HeldOutScore | None:
         try:
-            return score_fold_volumes(self.folds[0], components, consensus, like, seed)
+            # Its scored movies are those whose frames chose no bandwidths (`choose_bandwidths`).
+            return score_fold_volumes(self.folds[1], components, consensus, like, seed)
         except UserError:
             # All frames together had a consensus; half of them may have none.
             return None
@@ -68,7 +73,8 @@ def judge(store: FrameStore, consensus: Float[Tensor, "n n n"], seed: int) -> Ju
     part = store.only(_drawn(store, generator))
     with progress("Held-out frames", subspace.STEPS) as advance:
         folds = fit_folds(part, consensus, max(CANDIDATES), generator, advance)
-    return Judgement(folds, score_subspaces(folds, CANDIDATES))
+    of_all = len(part.movie_rows) == len(store.movie_rows)
+    return Judgement(folds, score_subspaces(folds, CANDIDATES), of_all)
 
 
 def _drawn(store: FrameStore, generator: torch.Generator) -> list[int]:
