@@ -55,7 +55,7 @@ def main() -> None:
     wrong = kept(asked.out / "wrong.json", lambda: of_wrong_start(moving, Run.open(asked.out / "moving")))
     rows = [of_still(still, asked.out / "still"), refused]
     started = [of_right_start(moving, asked.out / "moving"), wrong]
-    tables = [*([row] for row in rows), started, [of_halves(asked.out / "moving")]]
+    tables = [*([row] for row in rows), started, [of_halves(moving, asked.out / "moving")]]
     text = "\n".join(map(markdown, tables))
     page.publish(asked.docs, "Nothing invented", __doc__, text)
 
@@ -168,7 +168,7 @@ def row_of(
     }
 
 
-def of_halves(run: Path) -> dict:
+def of_halves(simulation: Path, run: Path) -> dict:
     path = run / "halves" / "halves.json"
     if not path.exists():
         subprocess.run([sys.executable, "-m", "temporem", "halves", str(run)], check=True)
@@ -176,7 +176,7 @@ def of_halves(run: Path) -> dict:
     summary = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     truth = summary["methods"]["run"]["whole"]["resolution_in_angstroms"]
     name = "mean_over_frames"
-    return {"halves": run.name, "agree to (Å)": told[name], "truth (Å)": truth[name]}
+    return {"halves of": simulation.name, "agree to (Å)": told[name], "truth (Å)": truth[name]}
 
 
 if __name__ == "__main__":
