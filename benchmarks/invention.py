@@ -86,15 +86,8 @@ def motion_of(run: Run) -> dict:
 
 
 def of_noise(simulation: Path, run: Path) -> dict:
-    command = [
-        sys.executable,
-        "-m",
-        "temporem",
-        "reconstruct",
-        str(simulation / "movies.star"),
-        "-o",
-        str(run),
-    ]
+    words = ["reconstruct", str(simulation / "movies.star"), "-o", str(run)]
+    command = [sys.executable, "-m", "temporem", *words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
     return {"movies": simulation.name, "exit code": ended.returncode, "the command says": "".join(said[-1:])}
