@@ -14,6 +14,7 @@ from temporem.fitting.bandwidths import SCORED_BOX, Bandwidths, choose_bandwidth
 from temporem.fitting.consensus import of_all_processes
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.processes import Processes
+from temporem.fitting.threads import abreast, spread
 from temporem.model.anchor_generator import AnchorGenerator, state_box
 from temporem.physics.volumes import fourier_resize
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power
@@ -102,8 +103,11 @@ def repeat_anchors(
     """
     metric, cells, box = _grouped(store, z, metric, seed)
     sums = CellSums(len(cells.centres), box)
-    for cell in range(len(sums)):
+
+    def of_cell(cell: int) -> None:
         sums.put(cell, _sum_frames(store, (cells.label == cell).nonzero().squeeze(-1), box))
+
+    for _ in spread(of_cell, range(len(sums)), _cells_abreast(store, box)):
         advance(1, "back-projection")
     mask = _resized_mask(mask, box)
     return _interpolator(cells.centres, sums, metric, like.bandwidths, like.signal_power, mask, consensus)
@@ -163,17 +167,25 @@ def _summed(
     advance: Callable[[int, str], None],
 ) -> Iterator[tuple[Accumulator, Accumulator]]:
     """The two halves of each cell's frames, summed; put into `half` (the first) and `whole` on the way."""
-    turn = store.halves()
-    for cell in range(len(cells.centres)):
+    turn, box = store.halves(), whole.box_size
+
+    def of_cell(cell: int) -> tuple[Accumulator, Accumulator]:
         here = cells.label == cell
         first, second = (
-            _sum_frames(store, (here & (turn == which)).nonzero().squeeze(-1), whole.box_size)
-            for which in (0, 1)
+            _sum_frames(store, (here & (turn == which)).nonzero().squeeze(-1), box) for which in (0, 1)
         )
         half.put(cell, first.cropped(half.box_size))
         whole.put(cell, first + second)
-        yield first, second
+        return first, second
+
+    for pair in spread(of_cell, range(len(cells.centres)), _cells_abreast(store, box)):
+        yield pair
         advance(1, "back-projection")
+
+
+def _cells_abreast(store: FrameStore, box: int) -> int:
+    # Several processes add up their sums of a cell together, one cell after the other.
+    return abreast(box, store.device) if store.processes.count == 1 else 1
 
 
 def _sum_frames(store: FrameStore, rows: Int[Tensor, " rows"], box: int) -> Accumulator:
@@ -211,8 +223,13 @@ def _interpolator(
     # Made where they stay: there are many in a large box.
     volumes = generator.volumes_at_anchors
     power = power[: sums.box_size // 2 + 1].to(mask.device)
-    for volume, total in zip(volumes, sums.combined(kernel), strict=True):
+
+    def filter_into(volume: Float[Tensor, "m m m"], total: Accumulator) -> None:
         volume.copy_(_without_edge(local_wiener(total.to(mask.device), power, mask), mask))
+
+    pairs = zip(volumes, sums.combined(kernel), strict=True)
+    for _ in spread(lambda pair: filter_into(*pair), pairs, abreast(sums.box_size, mask.device)):
+        pass
     generator.place(centres, volumes, metric, between, shared)
     return generator
 

@@ -14,9 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
+from temporem.fitting.threads import abreast, spread
 from temporem.model.batches import FrameBatch
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.volume_families import family_grid, family_slices
+from temporem.reconstruction.backprojection import Accumulator
 from temporem.reconstruction.cell_sums import CellSums
 from temporem.reconstruction.local_filter import local_wiener
 
@@ -73,15 +75,17 @@ def choose_bandwidths(
         (anchor, store.frames(rows, len(lattice)))
         for anchor, rows in _test_rows(store, label, len(squared), seed).items()
     ]
+
+    def scored(pair: tuple[Accumulator, FrameBatch]) -> Float[Tensor, "frames ranges"]:
+        volume = local_wiener(pair[0].to(mask.device), power, mask)
+        return _scored(volume, pair[1], lattice, half.padding)
+
     scores: dict[float, Tensor] = {}
     for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
         kernel = torch.exp(-0.5 * squared[[anchor for anchor, _ in tested]] / bandwidth**2)
-        volumes = (local_wiener(sums.to(mask.device), power, mask) for sums in half.combined(kernel))
-        told = [
-            _scored(volume, frames, lattice, half.padding)
-            for volume, (_, frames) in zip(volumes, tested, strict=True)
-        ]
-        scores[bandwidth] = store.processes.of_first(torch.cat(told))
+        pairs = zip(half.combined(kernel), (frames for _, frames in tested), strict=True)
+        told = spread(scored, pairs, abreast(half.box_size, mask.device))
+        scores[bandwidth] = store.processes.of_first(torch.cat(list(told)))
         advance(1, f"bandwidth {bandwidth:g}")
         totals = {tried: float(score.sum()) / len(score) for tried, score in scores.items()}
         if totals[bandwidth] < max(totals.values()) and len(scores) > 2:
