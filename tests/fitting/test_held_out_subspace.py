@@ -2,7 +2,6 @@
 
 import math
 
-import blob_movies
 import pytest
 import torch
 from blob_movies import blob_store, silent, swinging
@@ -10,15 +9,7 @@ from torch import Tensor
 
 from temporem.fitting.consensus import find_consensus
 from temporem.fitting.held_out.score import HeldOutScore, over_movies
-from temporem.fitting.held_out.subspace import (
-    FINER_STEPS,
-    STEPS,
-    SubspaceScores,
-    fit_finer,
-    fit_folds,
-    score_finer,
-    score_subspaces,
-)
+from temporem.fitting.held_out.subspace import STEPS, SubspaceScores, fit_folds, score_subspaces
 from temporem.fitting.held_out.verdict import motion_sentence, subspace_facts, time_sentence
 
 MOVIES, FRAMES = 24, 8
@@ -45,24 +36,6 @@ def test_motion_is_found_and_neighbours_tell_of_it() -> None:
     assert facts["motion_found"] is True
     assert facts["by_latent_dim"]["1"]["movies"] == MOVIES
     assert facts["by_latent_dim"]["1"]["frames"] == MOVIES * FRAMES
-
-
-@pytest.mark.parametrize(("sigma", "snr", "told"), [(0.6, 2.0, True), (1.3, 0.1, False)])
-def test_finer_components_foretell_better_where_the_motion_has_finer_detail_than_the_noise_hides(
-    sigma: float, snr: float, told: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(blob_movies, "SIGMA", sigma)
-    store = blob_store(drifting(), snr=snr)
-    consensus, generator = find_consensus(store).volume, torch.Generator().manual_seed(0)
-    coarse = fit_folds(store, consensus, 4, generator, silent)
-    steps: list[int] = []
-    finer = fit_finer(coarse, 2, consensus, generator, lambda count, note: steps.append(count))
-    assert sum(steps) == FINER_STEPS
-    assert [fold.subspace.latent_dim for fold in finer] == [2, 2]
-    assert finer[0].subspace.radius > coarse[0].subspace.radius
-    score = score_finer(finer, coarse)
-    assert (score.frames, score.movies) == (MOVIES * FRAMES, MOVIES)
-    assert score.is_positive == told
 
 
 def test_states_in_random_order_have_no_time() -> None:

@@ -13,7 +13,6 @@ from temporem.fitting.consensus import find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.subspace_fit import (
     START_RELAXATION_TIME,
-    finer_subspace,
     fit_subspace,
     order_components,
     sort_components,
@@ -23,7 +22,6 @@ from temporem.fitting.subspace_fit import (
 )
 from temporem.model.subspace import LinearSubspace
 from temporem.physics.rotations import random_rotations
-from temporem.physics.volumes import volume_to_fourier
 
 BOX, MOVIES, FRAMES, TAU = 16, 24, 10, 6.0
 
@@ -67,29 +65,6 @@ def explained(found: Tensor, true: Tensor) -> float:
     known = torch.cat((found, torch.ones(len(found), 1)), dim=1).double()
     residual = true.double() - known @ torch.linalg.lstsq(known, true.double()).solution
     return 1 - float((residual**2).sum() / ((true - true.mean(0)) ** 2).sum())
-
-
-def highest(n: int) -> Tensor:
-    """max(|k_x|, |k_y|, |k_z|) on the half grid of n voxels."""
-    whole, half = torch.fft.fftfreq(n, 1 / n).abs(), torch.fft.rfftfreq(n, 1 / n)
-    return torch.maximum(torch.maximum(whole[:, None, None], whole[:, None]), half)
-
-
-def test_a_finer_subspace_keeps_what_is_known_and_takes_the_rest_from_the_consensus() -> None:
-    box, pixel_size = 32, 5.0
-    generator = torch.Generator().manual_seed(0)
-    consensus = torch.randn(box, box, box, generator=generator)
-    coarse = LinearSubspace(box, 2, subspace_radius(box, pixel_size))
-    with torch.no_grad():
-        coarse.parts.copy_(torch.randn(coarse.parts.shape, generator=generator))
-    finer = finer_subspace(coarse, consensus, pixel_size)
-    assert (coarse.radius, finer.radius) == (10, 13)
-    new, old, whole = (volume_to_fourier(x.detach()) for x in (finer.parts, coarse.parts, consensus))
-    torch.testing.assert_close(new[:, highest(26) < 10], old[:, highest(20) < 10], atol=1e-4, rtol=1e-4)
-    beyond = (highest(26) > 10) & (highest(26) < 13)
-    same = (highest(32) > 10) & (highest(32) < 13)
-    torch.testing.assert_close(new[0, beyond], whole[same], atol=1e-4, rtol=1e-4)
-    assert (new[1:, beyond].abs() < 1e-4).all()
 
 
 def test_it_finds_the_states_and_the_likelihood_rises() -> None:

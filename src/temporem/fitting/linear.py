@@ -6,7 +6,7 @@ the networks start.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,10 @@ from temporem.fitting.bandwidths import BANDWIDTHS
 from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.subspace_fit import (
-    FINE_EPOCHS,
-    FINE_RATE,
     FIRST_EPOCHS,
     FIRST_RATE,
     START_RELAXATION_TIME,
     SubspacePosterior,
-    finer_subspace,
     fit_subspace,
     order_components,
     sort_components,
@@ -36,7 +33,7 @@ from temporem.fitting.subspace_fit import (
 from temporem.model.subspace import LinearSubspace
 from temporem.progress import progress
 
-__all__ = ["LinearStates", "Record", "find_states", "find_volumes", "refine_states"]
+__all__ = ["LinearStates", "Record", "find_states", "find_volumes"]
 
 MORE_EPOCHS, MORE_RATE = 6, 0.04
 """Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
@@ -90,53 +87,15 @@ def find_states(
     relaxation_time: Tensor | None = None
     if timed:
         relaxation_time = torch.full((latent_dim,), START_RELAXATION_TIME, device=store.device)
-    relaxation_time = _climb(store, subspace, relaxation_time, rounds, "linear", generator, record)
-    # A network that was fitted in this basis keeps it.
-    if before is None and relaxation_time is None:
-        order_components(subspace)
-    elif before is None and relaxation_time is not None:
-        relaxation_time = sort_components(subspace, relaxation_time)
-    return LinearStates(subspace, relaxation_time, subspace_posterior(subspace, store, relaxation_time))
-
-
-def refine_states(
-    store: FrameStore,
-    consensus: Consensus,
-    states: LinearStates,
-    generator: torch.Generator,
-    record: Record | None = None,
-) -> LinearStates:
-    """The same in a finer subspace, from the coarse one, and smoothed anew.
-
-    `record` is as of `find_states`. Raises UserError where numbers are lost to overflow.
-    """
-    subspace = finer_subspace(states.subspace, consensus.volume, store.pixel_size_in_angstroms)
-    rounds, relaxation_time = [(FINE_EPOCHS, FINE_RATE)], states.relaxation_time
-    relaxation_time = _climb(store, subspace, relaxation_time, rounds, "finer linear", generator, record)
-    if relaxation_time is not None:
-        relaxation_time = sort_components(subspace, relaxation_time)
-    return LinearStates(subspace, relaxation_time, subspace_posterior(subspace, store, relaxation_time))
-
-
-def _climb(
-    store: FrameStore,
-    subspace: LinearSubspace,
-    relaxation_time: Float[Tensor, " latent"] | None,
-    rounds: Sequence[tuple[int, float]],
-    stage: str,
-    generator: torch.Generator,
-    record: Record | None,
-) -> Float[Tensor, " latent"] | None:
-    """Fit the subspace, so many epochs at each rate, and return the relaxation times found."""
     epoch, began = 0, time.monotonic()
-    with progress(f"{stage.capitalize()} subspace", sum(epochs for epochs, _ in rounds)) as advance:
+    with progress("Linear subspace", sum(epochs for epochs, _ in rounds)) as advance:
 
         def told(loss: float) -> None:
             nonlocal epoch, began
             epoch += 1
             now = time.monotonic()
             if record is not None:
-                terms = {"negative_log_likelihood": loss, "stage": stage, "epoch": epoch}
+                terms = {"negative_log_likelihood": loss, "stage": "linear", "epoch": epoch}
                 record(terms | {"seconds": now - began})
             began = now
             advance(1, f"−log likelihood {loss:.1f}")
@@ -144,7 +103,12 @@ def _climb(
         for epochs, rate in rounds:
             relaxation_time = fit_subspace(subspace, store, relaxation_time, epochs, rate, generator, told)
     subspace.requires_grad_(False)
-    return relaxation_time
+    # A network that was fitted in this basis keeps it.
+    if before is None and relaxation_time is None:
+        order_components(subspace)
+    elif before is None and relaxation_time is not None:
+        relaxation_time = sort_components(subspace, relaxation_time)
+    return LinearStates(subspace, relaxation_time, subspace_posterior(subspace, store, relaxation_time))
 
 
 def find_volumes(store: FrameStore, states: LinearStates, consensus: Consensus, seed: int) -> Anchored:

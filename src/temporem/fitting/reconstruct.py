@@ -15,7 +15,7 @@ from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.deformable import deform, deformation_facts
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.choosing import Judgement, judge
-from temporem.fitting.linear import LinearStates, find_states, find_volumes, refine_states
+from temporem.fitting.linear import LinearStates, find_states, find_volumes
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.overdispersion import deviations, of_generator, of_subspace, tempered
 from temporem.fitting.pose_network.inferring import infer_poses
@@ -133,10 +133,7 @@ def reconstruct(
     judged = None if networks_begun else _judge(run, store, consensus, fitting)
     fitting = replace(fitting, latent_dim=run.config["latent_dim"])
     if fitting.method != "cryodrgn" and not networks_begun:
-        if judged is not None:
-            judged = _judge_finer(run, judged, consensus, fitting)
-        finer = judged is not None and judged.folds_are_finer
-        linear = _answer_linearly(run, movies, store, consensus, fitting, finer)
+        linear = _answer_linearly(run, movies, store, consensus, fitting)
         if (stages or fitting.deforms) and first_answer is not None:
             first_answer(run)
         if judged is not None:
@@ -185,13 +182,6 @@ def _judge(run: Run, store: FrameStore, consensus: Consensus, fitting: FittingOp
     for name in ("motion", "time"):
         if facts.get(name):
             console.print(facts[name], highlight=False, soft_wrap=True)
-    return judged
-
-
-def _judge_finer(run: Run, judged: Judgement, consensus: Consensus, fitting: FittingOptions) -> Judgement:
-    """Say whether the components' finer detail foretells anything."""
-    judged = judged.refined(fitting.dimensions, consensus, stage_seed(fitting.seed, "held out"))
-    run.update_config(held_out=judged.facts)
     return judged
 
 
@@ -251,16 +241,14 @@ def _suggest_cropping(movies: MovieSet, preprocessing: PreprocessingOptions) -> 
 
 
 def _answer_linearly(
-    run: Run, movies: MovieSet, store: FrameStore, consensus: Consensus, fitting: FittingOptions, finer: bool
+    run: Run, movies: MovieSet, store: FrameStore, consensus: Consensus, fitting: FittingOptions
 ) -> tuple[LinearStates, Anchored]:
-    """The linear method's states, from a `finer` subspace or not, and its volumes, as a whole run."""
+    """The linear method's states and volumes, as a whole run."""
     run.keep_metrics(0)
     generator = torch.Generator().manual_seed(stage_seed(fitting.seed, "linear"))
     states = find_states(
         store, consensus, fitting.dimensions, True, None, False, generator, run.append_metrics
     )
-    if finer:
-        states = refine_states(store, consensus, states, generator, run.append_metrics)
     anchored = find_volumes(store, states, consensus, fitting.seed)
     mean = states.posterior.mean
     factor = of_subspace(states.subspace, store, mean)

@@ -15,14 +15,11 @@ from temporem.model.subspace import FrameInformation, LinearSubspace
 from temporem.physics.volumes import fourier_resize
 
 __all__ = [
-    "FINE_EPOCHS",
-    "FINE_RATE",
     "FIRST_EPOCHS",
     "FIRST_RATE",
     "REMEDY",
     "START_RELAXATION_TIME",
     "SubspacePosterior",
-    "finer_subspace",
     "fit_subspace",
     "order_components",
     "sort_components",
@@ -33,12 +30,8 @@ __all__ = [
 
 FIRST_EPOCHS, FIRST_RATE = 8, 0.1
 """From noise, each frame alone: then components can be turned, and ordered by how much they move."""
-FINE_EPOCHS, FINE_RATE = 4, 0.04
-"""Of a finer subspace, from a coarse one."""
 RESOLUTION_IN_ANGSTROMS = 16.0
 """Of the subspace: motions of domains show at it, and noise is low."""
-FINE_RESOLUTION_IN_ANGSTROMS = 12.0
-"""Of one that was fitted at the former first: motions of small molecules show there, if frames are many."""
 START = 0.1
 """Amplitude of the random components at the start, relative to the consensus."""
 RELATIVE_SCALE = 0.2
@@ -61,11 +54,9 @@ class SubspacePosterior:
     covariance: Float[Tensor, "frames latent latent"]
 
 
-def subspace_radius(
-    box_size: int, pixel_size_in_angstroms: float, resolution_in_angstroms: float = RESOLUTION_IN_ANGSTROMS
-) -> int:
+def subspace_radius(box_size: int, pixel_size_in_angstroms: float) -> int:
     """Fourier radius of the subspace, in pixels."""
-    radius = round(box_size * pixel_size_in_angstroms / resolution_in_angstroms)
+    radius = round(box_size * pixel_size_in_angstroms / RESOLUTION_IN_ANGSTROMS)
     return max(4, min(radius, box_size // 2))
 
 
@@ -78,21 +69,6 @@ def start_subspace(
     with torch.no_grad():
         subspace.parts.copy_(noise * START * coarse.square().mean().sqrt())
         subspace.parts[0] = coarse
-
-
-@torch.no_grad()
-def finer_subspace(
-    subspace: LinearSubspace, consensus: Float[Tensor, "n n n"], pixel_size_in_angstroms: float
-) -> LinearSubspace:
-    """The same on finer voxels, for the `FINE_RESOLUTION_IN_ANGSTROMS`: what is new in V₀ is the consensus's,
-    and nothing in the components."""
-    box = subspace.box_size
-    radius = subspace_radius(box, pixel_size_in_angstroms, FINE_RESOLUTION_IN_ANGSTROMS)
-    finer = LinearSubspace(box, subspace.latent_dim, radius).to(subspace.parts.device)
-    coarse = fourier_resize(consensus, 2 * subspace.radius)
-    finer.parts.copy_(fourier_resize(subspace.parts, 2 * radius))
-    finer.parts[0] += fourier_resize(consensus, 2 * radius) - fourier_resize(coarse, 2 * radius)
-    return finer
 
 
 def fit_subspace(

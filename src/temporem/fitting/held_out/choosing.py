@@ -1,7 +1,7 @@
 """What every reconstruction asks first: does anything move, does time tell of it, and how many components?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,16 +14,7 @@ from temporem.fitting.consensus import Consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out import subspace
 from temporem.fitting.held_out.score import HeldOutScore
-from temporem.fitting.held_out.subspace import (
-    CANDIDATES,
-    FINER_STEPS,
-    Fold,
-    SubspaceScores,
-    fit_finer,
-    fit_folds,
-    score_finer,
-    score_subspaces,
-)
+from temporem.fitting.held_out.subspace import CANDIDATES, Fold, SubspaceScores, fit_folds, score_subspaces
 from temporem.fitting.held_out.verdict import score_facts, subspace_facts, volumes_sentence
 from temporem.fitting.held_out.volumes import score_fold_volumes
 from temporem.progress import progress
@@ -44,29 +35,11 @@ class Judgement:
     scores: SubspaceScores
     of_all: bool
     """Whether the folds share out all movies, and not some that were drawn."""
-    finer: HeldOutScore | None = None
-    """How much better finer components foretell than coarse ones, once that was asked."""
-    folds_are_finer: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
         """As JSON holds them."""
-        finer = {} if self.finer is None else {"gain_of_finer": score_facts(self.finer)}
-        return subspace_facts(self.scores) | finer
-
-    def refined(self, components: int, consensus: Consensus, seed: int) -> "Judgement":
-        """The same in finer subspaces of so many components (of those compared at most), if these foretell
-        movies left out better.
-
-        Raises UserError where numbers are lost to overflow.
-        """
-        generator, most = torch.Generator().manual_seed(seed), self.folds[0].subspace.latent_dim
-        processes = self.folds[0].fitted.processes
-        with progress("Finer subspaces, held-out frames", FINER_STEPS) as advance:
-            folds = fit_finer(self.folds, min(components, most), consensus.volume, generator, advance)
-        score = score_finer(folds, self.folds)
-        better = bool(processes.of_first(torch.tensor(int(score.is_positive))))
-        return replace(self, folds=folds if better else self.folds, finer=score, folds_are_finer=better)
+        return subspace_facts(self.scores)
 
     def volumes(self, components: int, consensus: Consensus, like: Anchored, seed: int) -> dict[str, Any]:
         """Score volumes along the states of so many components, made as `like` was of all movies.

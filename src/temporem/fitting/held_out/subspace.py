@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -14,12 +13,9 @@ from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.leaving_out import LeftOut, leave_each_out, log_predictive
 from temporem.fitting.held_out.score import HeldOutScore, over_movies
 from temporem.fitting.subspace_fit import (
-    FINE_EPOCHS,
-    FINE_RATE,
     FIRST_EPOCHS,
     FIRST_RATE,
     START_RELAXATION_TIME,
-    finer_subspace,
     fit_subspace,
     order_components,
     start_subspace,
@@ -29,29 +25,16 @@ from temporem.fitting.threads import abreast, spread
 from temporem.model.batches import MovieBatch
 from temporem.model.subspace import FrameInformation, LinearSubspace
 
-__all__ = [
-    "CANDIDATES",
-    "FINER_STEPS",
-    "STEPS",
-    "Fold",
-    "SubspaceScores",
-    "fit_finer",
-    "fit_folds",
-    "score_finer",
-    "score_subspaces",
-]
+__all__ = ["CANDIDATES", "STEPS", "Fold", "SubspaceScores", "fit_folds", "score_subspaces"]
 
 CANDIDATES = (1, 2, 3, 4, 6, 8)
 """Numbers of components compared."""
 TIMED_EPOCHS, TIMED_RATE = 4, 0.04
 """Of a fold's subspace with time, after the first without."""
-STEPS, FINER_STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS), 2 * FINE_EPOCHS
+STEPS = 2 * (FIRST_EPOCHS + TIMED_EPOCHS)
 TELLING = 0.01
 """More components that add less than this part of the score blur the volumes more than they tell."""
 FRAMES_AT_ONCE = 200
-
-Item = TypeVar("Item")
-_Told = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -123,72 +106,23 @@ def fit_folds(
 
     Raises UserError where numbers are lost to overflow.
     """
-    first, second = (store.only(range(turn, len(store.movie_rows), 2)) for turn in (0, 1))
-
-    def fit(stores: tuple[FrameStore, FrameStore], own: torch.Generator, told: _Told) -> Fold:
-        return _fit_fold(*stores, consensus, components, own, told)
-
-    return _side_by_side(fit, [(first, second), (second, first)], store, generator, advance)
-
-
-def fit_finer(
-    folds: Sequence[Fold],
-    components: int,
-    consensus: Float[Tensor, "n n n"],
-    generator: torch.Generator,
-    advance: Callable[[int, str], None],
-) -> tuple[Fold, Fold]:
-    """The first components of both folds in a finer subspace, fitted on as those of all movies would be.
-
-    `advance` is told of each of `FINER_STEPS` epochs. Raises UserError where numbers are lost to overflow.
-    """
-
-    def fit(fold: Fold, own: torch.Generator, told: _Told) -> Fold:
-        subspace = finer_subspace(fold.first(components), consensus, fold.fitted.pixel_size_in_angstroms)
-        time = fold.relaxation_time[:components]
-        found = fit_subspace(subspace, fold.fitted, time, FINE_EPOCHS, FINE_RATE, own, told)
-        return Fold(
-            fold.fitted, fold.scored, subspace, time if found is None else found, _told(subspace, fold.scored)
-        )
-
-    return _side_by_side(fit, folds, folds[0].fitted, generator, advance)
-
-
-def score_finer(finer: Sequence[Fold], coarse: Sequence[Fold]) -> HeldOutScore:
-    """How much better finer components foretell than as many of the coarse ones."""
-    gains = []
-    for fold, before in zip(finer, coarse, strict=True):
-        batch, components = _all_movies(fold.scored), fold.subspace.latent_dim
-        new, old = (
-            _foretold(*x.natural(components), batch, x.relaxation_time[:components]) for x in (fold, before)
-        )
-        gains.append(new - old)
-    return over_movies(torch.cat(gains), _movies(finer))
-
-
-def _side_by_side(
-    fit: Callable[[Item, torch.Generator, _Told], Fold],
-    items: Sequence[Item],
-    store: FrameStore,
-    generator: torch.Generator,
-    advance: Callable[[int, str], None],
-) -> tuple[Fold, Fold]:
-    """Two folds, each from an item, with a generator of its own and someone to tell of each epoch's loss."""
-    seeds = torch.randint(2**31, (len(items),), generator=generator).tolist()
+    halves = [store.only(range(turn, len(store.movie_rows), 2)) for turn in (0, 1)]
+    seeds = torch.randint(2**31, (2,), generator=generator).tolist()
     stopped = Event()
 
-    def told(loss: float) -> None:
+    def going_on(count: int, note: str) -> None:
         if stopped.is_set():
             raise CancelledError
-        advance(1, f"−log likelihood {loss:.1f}")
+        advance(count, note)
 
-    def do(index: int) -> Fold:
-        return fit(items[index], torch.Generator().manual_seed(seeds[index]), told)
+    def fit(fitted: int) -> Fold:
+        own = torch.Generator().manual_seed(seeds[fitted])
+        return _fit_fold(halves[fitted], halves[1 - fitted], consensus, components, own, going_on)
 
     # Several processes add up their gradients together, one fold after the other.
     box = 2 * subspace_radius(store.lattice.box_size, store.pixel_size_in_angstroms)
     at_once = abreast(box, store.device) if store.processes.count == 1 else 1
-    first, second = spread(do, (0, 1), at_once, stopped.set)
+    first, second = spread(fit, (0, 1), at_once, stopped.set)
     return first, second
 
 
@@ -206,7 +140,7 @@ def score_subspaces(folds: Sequence[Fold], candidates: Sequence[int]) -> Subspac
             nats[d].append(_foretold(matrix, vector, batch, time))
             lone[d].append(_foretold(matrix, vector, batch, None))
             shuffled[d].append(_foretold(matrix[shuffle], vector[shuffle], batch, time))
-    movie = _movies(folds)
+    movie = torch.cat([_movie(fold.scored) * len(folds) + turn for turn, fold in enumerate(folds)])
     foretold = {d: torch.cat(scores) for d, scores in nats.items()}
     highest = max(foretold.values(), key=lambda scores: float(scores.mean()))
     return SubspaceScores(
@@ -223,11 +157,15 @@ def _fit_fold(
     consensus: Float[Tensor, "n n n"],
     components: int,
     generator: torch.Generator,
-    told: _Told,
+    advance: Callable[[int, str], None],
 ) -> Fold:
     box = fitted.lattice.box_size
     subspace = LinearSubspace(box, components, subspace_radius(box, fitted.pixel_size_in_angstroms))
     subspace.to(fitted.device)
+
+    def told(loss: float) -> None:
+        advance(1, f"−log likelihood {loss:.1f}")
+
     start_subspace(subspace, consensus, generator)
     fit_subspace(subspace, fitted, None, FIRST_EPOCHS, FIRST_RATE, generator, told)
     order_components(subspace)
@@ -276,7 +214,6 @@ def _shuffle(store: FrameStore, generator: torch.Generator) -> Int[Tensor, " fra
     return torch.cat(shuffled)
 
 
-def _movies(folds: Sequence[Fold]) -> Int[Tensor, " frames"]:
-    """The movie of each scored frame, fold by fold and movie by movie."""
-    lengths = torch.tensor([len(rows) for fold in folds for rows in fold.scored.movie_rows])
-    return torch.arange(len(lengths)).repeat_interleave(lengths)
+def _movie(store: FrameStore) -> Int[Tensor, " frames"]:
+    """The movie of each frame, movie by movie."""
+    return torch.cat([torch.full((len(rows),), index) for index, rows in enumerate(store.movie_rows)])
