@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from temporem.evaluation.scoring import by_conformation, evaluate_volumes, scorer_of
 from temporem.evaluation.summary import summarise
 from temporem.files import write_text
-from temporem.fitting import anchors
+from temporem.fitting import bandwidths as choosing_bandwidths
 from temporem.fitting.consensus import Consensus, find_consensus
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.held_out.frames import foretell_coefficients, gain_at, only_known, score_volumes
@@ -114,18 +114,18 @@ def compare(simulation: Path, epochs: int) -> Iterator[Row]:
 
 def bandwidths(fold: Fold, dimension: int, own: Consensus, judge: Judge) -> Iterator[Row]:
     """Volumes of each bandwidth: scored at states that know the frame, as the fit does, and that do not."""
-    tried = anchors.BANDWIDTHS
+    tried = choosing_bandwidths.BANDWIDTHS
     known, left = states(fold, dimension, True), by_row(fold, fold.left_out(dimension).mean.float())
     try:
         for bandwidth in BANDWIDTHS:
-            anchors.BANDWIDTHS = (bandwidth,)
+            choosing_bandwidths.BANDWIDTHS = (bandwidth,)
             volumes = volumes_of(fold, dimension, own, True)
             truth = judge.resolution(volumes, known)
             for kind, z in (("states with the frame", known), ("states without", left)):
                 score = score_volumes(volumes, z, own.volume, fold.scored)
                 yield Row(f"bandwidth, {kind}", f"{bandwidth:g}", score, *truth)
     finally:
-        anchors.BANDWIDTHS = tried
+        choosing_bandwidths.BANDWIDTHS = tried
 
 
 def methods(fold: Fold, dimension: int, own: Consensus, judge: Judge, epochs: int) -> Iterator[Row]:

@@ -110,7 +110,7 @@ def of_wrong_start(simulation: Path, run: Run) -> dict:
     consensus = find_consensus(store)
     seed = int(run.configured("fitting")["seed"])
     generator = torch.Generator().manual_seed(stage_seed(seed, "linear"))
-    states = find_states(store, consensus, run.config["latent_dim"], True, None, False, generator)
+    states = find_states(store, consensus, run.config["latent_dim"], True, None, True, generator)
     other = turned(find_volumes(store, states, consensus, seed))
     begun = beginning_of(store, states, other, consensus).volume
     found, choice = deform(

@@ -115,7 +115,8 @@ def test_a_whole_run_without_networks(star: Path, tmp_path: Path, monkeypatch: p
     assert latent_columns(latents) == ["z1", "z2"]
     assert ((latents[["sd1", "sd2"]] > 0) & (latents[["sd1", "sd2"]] < 1)).to_numpy().all()
     records = run.metrics()
-    assert [record["epoch"] for record in records] == list(range(1, linear.FIRST_EPOCHS + 1))
+    epochs = linear.FIRST_EPOCHS + linear.MORE_EPOCHS
+    assert [record["epoch"] for record in records] == list(range(1, epochs + 1))
     assert records[-1]["negative_log_likelihood"] < records[0]["negative_log_likelihood"]
     facts = run.config["found"]
     assert run.config["answer_of"] == "linear"

@@ -4,7 +4,7 @@ from threading import Barrier, Event
 import pytest
 import torch
 
-from temporem.fitting.threads import abreast, spread
+from temporem.fitting.threads import abreast, go_on, side_by_side
 
 
 def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> None:
@@ -17,10 +17,11 @@ def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> Non
             second_done.set()
         return 10 * item
 
-    assert list(spread(do, range(5), 2)) == [0, 10, 20, 30, 40]
+    assert list(side_by_side(do, range(5), 2)) == [0, 10, 20, 30, 40]
 
 
-def test_as_many_as_asked_for_are_at_work_together_each_on_one_thread() -> None:
+@pytest.mark.parametrize(("threads", "each"), [(1, 1), (3, 1), (7, 2)])
+def test_as_many_as_asked_for_are_at_work_together_and_share_the_threads(threads: int, each: int) -> None:
     meeting = Barrier(3, timeout=10)
 
     def do(item: int) -> int:
@@ -28,8 +29,12 @@ def test_as_many_as_asked_for_are_at_work_together_each_on_one_thread() -> None:
         return torch.get_num_threads()
 
     before = torch.get_num_threads()
-    assert list(spread(do, range(6), 3)) == [1] * 6
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(threads)
+    try:
+        assert list(side_by_side(do, range(6), 3)) == [each] * 6
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_items_are_taken_when_there_is_room_for_them() -> None:
@@ -40,33 +45,38 @@ def test_items_are_taken_when_there_is_room_for_them() -> None:
             taken.append(item)
             yield item
 
-    results = spread(lambda item: item, items(), 2)
+    results = side_by_side(lambda item: item, items(), 2)
     assert next(results) == 0
     assert len(taken) <= 3
     assert list(results) == list(range(1, 10))
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_an_error_comes_out_as_it_is_and_the_others_are_told_to_stop(at_once: int) -> None:
-    stopped, begun = Event(), []
+def test_an_error_comes_out_as_it_is_and_the_others_stop_where_they_may(at_once: int) -> None:
+    begun: list[int] = []
 
     def do(item: int) -> None:
         begun.append(item)
         if item == 0:
             raise ValueError("lost")
-        # Would wait for the whole of it, were it not told.
-        assert stopped.wait(10)
+        # For ever, were it not told.
+        while True:
+            go_on()
 
     with pytest.raises(ValueError, match="lost"):
-        list(spread(do, range(50), at_once, stopped.set))
+        list(side_by_side(do, range(50), at_once))
     assert len(begun) <= at_once + 1
+
+
+def test_work_of_nobody_else_goes_on() -> None:
+    go_on()
 
 
 @pytest.mark.parametrize("graded", [False, True])
 def test_gradients_are_kept_where_they_are_wanted_and_nowhere_else(graded: bool) -> None:
     x = torch.ones((), requires_grad=True)
     with torch.set_grad_enabled(graded):
-        results = list(spread(lambda item: x * item, range(3), 2))
+        results = list(side_by_side(lambda item: x * item, range(3), 2))
     assert [result.requires_grad for result in results] == [graded] * 3
 
 

@@ -14,7 +14,7 @@ from temporem.fitting.bandwidths import SCORED_BOX, Bandwidths, choose_bandwidth
 from temporem.fitting.consensus import of_all_processes
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.processes import Processes
-from temporem.fitting.threads import abreast, spread
+from temporem.fitting.threads import abreast, side_by_side
 from temporem.model.anchor_generator import AnchorGenerator, state_box
 from temporem.physics.volumes import fourier_resize
 from temporem.reconstruction.backprojection import Accumulator, accumulate, signal_power
@@ -107,7 +107,7 @@ def repeat_anchors(
     def of_cell(cell: int) -> None:
         sums.put(cell, _sum_frames(store, (cells.label == cell).nonzero().squeeze(-1), box))
 
-    for _ in spread(of_cell, range(len(sums)), _cells_abreast(store, box)):
+    for _ in side_by_side(of_cell, range(len(sums)), _cells_abreast(store, box)):
         advance(1, "back-projection")
     mask = _resized_mask(mask, box)
     return _interpolator(cells.centres, sums, metric, like.bandwidths, like.signal_power, mask, consensus)
@@ -178,7 +178,7 @@ def _summed(
         whole.put(cell, first + second)
         return first, second
 
-    for pair in spread(of_cell, range(len(cells.centres)), _cells_abreast(store, box)):
+    for pair in side_by_side(of_cell, range(len(cells.centres)), _cells_abreast(store, box)):
         yield pair
         advance(1, "back-projection")
 
@@ -228,7 +228,7 @@ def _interpolator(
         volume.copy_(_without_edge(local_wiener(total.to(mask.device), power, mask), mask))
 
     pairs = zip(volumes, sums.combined(kernel), strict=True)
-    for _ in spread(lambda pair: filter_into(*pair), pairs, abreast(sums.box_size, mask.device)):
+    for _ in side_by_side(lambda pair: filter_into(*pair), pairs, abreast(sums.box_size, mask.device)):
         pass
     generator.place(centres, volumes, metric, between, shared)
     return generator

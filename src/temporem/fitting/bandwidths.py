@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
-from temporem.fitting.threads import abreast, spread
+from temporem.fitting.threads import abreast, side_by_side
 from temporem.model.batches import FrameBatch
 from temporem.physics.lattice import HalfDisc
 from temporem.physics.volume_families import family_grid, family_slices
@@ -84,7 +84,7 @@ def choose_bandwidths(
     for done, bandwidth in enumerate(reversed(BANDWIDTHS)):
         kernel = torch.exp(-0.5 * squared[[anchor for anchor, _ in tested]] / bandwidth**2)
         pairs = zip(half.combined(kernel), (frames for _, frames in tested), strict=True)
-        told = spread(scored, pairs, abreast(half.box_size, mask.device))
+        told = side_by_side(scored, pairs, abreast(half.box_size, mask.device))
         scores[bandwidth] = store.processes.of_first(torch.cat(list(told)))
         advance(1, f"bandwidth {bandwidth:g}")
         totals = {tried: float(score.sum()) / len(score) for tried, score in scores.items()}

@@ -36,7 +36,7 @@ from temporem.progress import progress
 __all__ = ["LinearStates", "Record", "find_states", "find_volumes"]
 
 MORE_EPOCHS, MORE_RATE = 6, 0.04
-"""Of the subspace, from a fitted one: with time added, or in a baseline alone, which gets as many updates."""
+"""Of the subspace, from a fitted one: the answer's own, or with time added to a baseline's."""
 
 Record = Callable[[dict[str, Any]], None]
 
@@ -70,8 +70,8 @@ def find_states(
     """Fit the subspace, with time or each frame alone, and smooth.
 
     It starts from the one `before` and keeps its basis, else from noise, and then has its components ordered;
-    `twice` fits it on with the smaller rate, so that a baseline gets the updates of a refined one. `record`
-    gets the likelihood of each epoch.
+    `twice` fits it on with the smaller rate: for the answer, and for a baseline that gets the updates of a
+    refined one. `record` gets the likelihood of each epoch.
 
     Raises UserError where numbers are lost to overflow.
     """

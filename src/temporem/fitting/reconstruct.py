@@ -247,7 +247,7 @@ def _answer_linearly(
     run.keep_metrics(0)
     generator = torch.Generator().manual_seed(stage_seed(fitting.seed, "linear"))
     states = find_states(
-        store, consensus, fitting.dimensions, True, None, False, generator, run.append_metrics
+        store, consensus, fitting.dimensions, True, None, True, generator, run.append_metrics
     )
     anchored = find_volumes(store, states, consensus, fitting.seed)
     mean = states.posterior.mean

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.stability import require_finite, stable
+from temporem.fitting.threads import go_on
 from temporem.model.batches import MovieBatch
 from temporem.model.smoothing import evidence, smooth
 from temporem.model.subspace import FrameInformation, LinearSubspace
@@ -99,6 +100,7 @@ def fit_subspace(
         total = 0.0
         optimiser.param_groups[0]["lr"] = learning_rate * scale * max(0.1, 1 - epoch / epochs)
         for batch in store.epoch(FRAMES_PER_BATCH, generator, subspace.coefficients_used(store.lattice)):
+            go_on()
             time = None if log_time is None else log_time.exp()
             mine = processes.share_of(batch)
             of_frames = _told(subspace, store, mine)

@@ -1,32 +1,40 @@
 """Threads for work made of many small operations, which many cores together do hardly faster than one."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
 import torch
 
-__all__ = ["abreast", "one_thread", "spread"]
+__all__ = ["abreast", "go_on", "one_thread", "side_by_side"]
 
 POINTS_ABREAST = 2**20
 """Voxels of all volumes at work at a time; larger ones keep the cores busy one by one, and fill memory."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_this = threading.local()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute on one CPU thread within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with _threads(1):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def abreast(box_size: int, device: torch.device) -> int:
@@ -36,28 +44,31 @@ def abreast(box_size: int, device: torch.device) -> int:
     return min(torch.get_num_threads(), max(1, POINTS_ABREAST // box_size**3))
 
 
-def spread(
-    do: Callable[[Item], Result],
-    items: Iterable[Item],
-    at_once: int,
-    stop: Callable[[], object] = lambda: None,
-) -> Iterator[Result]:
-    """do(item) of each item, in their order: `at_once` of them at a time, each on a CPU thread of its own.
+def go_on() -> None:
+    """Return, but raise CancelledError in work of `side_by_side` that nobody waits for any more."""
+    stopped: threading.Event | None = getattr(_this, "stopped", None)
+    if stopped is not None and stopped.is_set():
+        raise CancelledError
 
-    Of one at a time, each has all threads. Items are taken no earlier than there is room for them. `stop` is
-    called before an error, or an interruption, waits for what is being done.
+
+def side_by_side(do: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Iterator[Result]:
+    """do(item) of each item, in their order: `at_once` of them at a time, which share the CPU's threads.
+
+    Items are taken no earlier than there is room for them. After an error, or an interruption, what is being
+    done is waited for until it ends or calls `go_on`.
     """
     if at_once == 1:
         yield from map(do, items)
         return
     waiting: deque[Future[Result]] = deque()
-    graded, coming = torch.is_grad_enabled(), iter(items)
+    graded, coming, stopped = torch.is_grad_enabled(), iter(items), threading.Event()
 
     def work(item: Item) -> Result:
+        _this.stopped = stopped
         with torch.set_grad_enabled(graded):
             return do(item)
 
-    with one_thread(), ThreadPoolExecutor(at_once) as pool:
+    with _threads(max(1, torch.get_num_threads() // at_once)), ThreadPoolExecutor(at_once) as pool:
         try:
             waiting.extend(pool.submit(work, item) for item in islice(coming, at_once))
             while waiting:
@@ -65,6 +76,6 @@ def spread(
                 waiting.extend(pool.submit(work, item) for item in islice(coming, 1))
                 yield result
         except BaseException:
-            stop()
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,9 +1,7 @@
 """How many components the data bear: the linear subspace of some movies, scored on the frames of others."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from threading import Event
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +19,7 @@ from temporem.fitting.subspace_fit import (
     start_subspace,
     subspace_radius,
 )
-from temporem.fitting.threads import abreast, spread
+from temporem.fitting.threads import abreast, side_by_side
 from temporem.model.batches import MovieBatch
 from temporem.model.subspace import FrameInformation, LinearSubspace
 
@@ -108,21 +106,15 @@ def fit_folds(
     """
     halves = [store.only(range(turn, len(store.movie_rows), 2)) for turn in (0, 1)]
     seeds = torch.randint(2**31, (2,), generator=generator).tolist()
-    stopped = Event()
-
-    def going_on(count: int, note: str) -> None:
-        if stopped.is_set():
-            raise CancelledError
-        advance(count, note)
 
     def fit(fitted: int) -> Fold:
         own = torch.Generator().manual_seed(seeds[fitted])
-        return _fit_fold(halves[fitted], halves[1 - fitted], consensus, components, own, going_on)
+        return _fit_fold(halves[fitted], halves[1 - fitted], consensus, components, own, advance)
 
     # Several processes add up their gradients together, one fold after the other.
     box = 2 * subspace_radius(store.lattice.box_size, store.pixel_size_in_angstroms)
     at_once = abreast(box, store.device) if store.processes.count == 1 else 1
-    first, second = spread(fit, (0, 1), at_once, stopped.set)
+    first, second = side_by_side(fit, (0, 1), at_once)
     return first, second
 
 
