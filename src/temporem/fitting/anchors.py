@@ -26,7 +26,7 @@ __all__ = ["Anchored", "anchor_count", "fit_anchors", "repeat_anchors"]
 MOST_ANCHORS = 32
 FEWEST_FRAMES_PER_ANCHOR = 10
 PLACINGS = 10
-"""Of the anchors, from as many starts; the closest to the states is taken. Unlucky ones cost 0.1 Å on 7bcq."""
+"""Of the anchors, from as many starts; the closest to the states is kept. A bad one costs 0.1 Å on 7bcq."""
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 _FRAMES_AT_ONCE = 512
