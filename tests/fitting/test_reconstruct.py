@@ -90,7 +90,7 @@ def test_every_choice_gives_a_whole_run(
 ) -> None:
     run = fit(star, tmp_path / "run", **options)
     check_run(run, 24)
-    first = [] if options.get("method") == "cryodrgn" else ["linear"] * 3
+    first = [] if options.get("method") == "cryodrgn" else ["linear"] * (3 + 2)
     assert [record["stage"] for record in run.metrics()] == first + stages
     config = json.loads((run.path / "config.json").read_text())
     assert config["frames"] == 24
