@@ -80,11 +80,12 @@ def test_gradients_are_kept_where_they_are_wanted_and_nowhere_else(graded: bool)
     assert [result.requires_grad for result in results] == [graded] * 3
 
 
-def test_large_volumes_and_those_of_a_gpu_are_done_one_by_one() -> None:
+def test_large_volumes_and_those_of_a_gpu_or_of_several_processes_are_done_one_by_one() -> None:
     cpu, before = torch.device("cpu"), torch.get_num_threads()
     torch.set_num_threads(4)
     try:
         assert [abreast(box, cpu) for box in (32, 64, 80, 128, 256)] == [4, 4, 2, 1, 1]
         assert abreast(64, torch.device("cuda")) == 1
+        assert abreast(64, cpu, processes=2) == 1
     finally:
         torch.set_num_threads(before)

@@ -26,7 +26,7 @@ __all__ = ["Anchored", "anchor_count", "fit_anchors", "repeat_anchors"]
 MOST_ANCHORS = 32
 FEWEST_FRAMES_PER_ANCHOR = 10
 PLACINGS = 10
-"""Of the anchors, from as many starts; the closest to the states is kept. A bad one costs 0.1 Å on 7bcq."""
+"""Of the anchors, from as many starts; the closest to the states is kept."""
 _NARROWEST_BETWEEN = 1e-3
 """Bandwidth between anchors where most lie in one place, relative to the spread of the states."""
 _FRAMES_AT_ONCE = 512
@@ -109,7 +109,8 @@ def repeat_anchors(
     def of_cell(cell: int) -> None:
         sums.put(cell, _sum_frames(store, (cells.label == cell).nonzero().squeeze(-1), box))
 
-    for _ in side_by_side(of_cell, range(len(sums)), _cells_abreast(store, box)):
+    at_once = abreast(box, store.device, store.processes.count)
+    for _ in side_by_side(of_cell, range(len(sums)), at_once):
         advance(1, "back-projection")
     mask = _resized_mask(mask, box)
     return _interpolator(cells.centres, sums, metric, like.bandwidths, like.signal_power, mask, consensus)
@@ -180,14 +181,10 @@ def _summed(
         whole.put(cell, first + second)
         return first, second
 
-    for pair in side_by_side(of_cell, range(len(cells.centres)), _cells_abreast(store, box)):
+    at_once = abreast(box, store.device, store.processes.count)
+    for pair in side_by_side(of_cell, range(len(cells.centres)), at_once):
         yield pair
         advance(1, "back-projection")
-
-
-def _cells_abreast(store: FrameStore, box: int) -> int:
-    # Several processes add up their sums of a cell together, one cell after the other.
-    return abreast(box, store.device) if store.processes.count == 1 else 1
 
 
 def _sum_frames(store: FrameStore, rows: Int[Tensor, " rows"], box: int) -> Accumulator:

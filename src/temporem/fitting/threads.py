@@ -37,9 +37,12 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def abreast(box_size: int, device: torch.device) -> int:
-    """How many pieces of work on volumes in a box of so many pixels are done at a time."""
-    if device.type != "cpu":
+def abreast(box_size: int, device: torch.device, processes: int = 1) -> int:
+    """How many pieces of work on volumes in a box of so many pixels are done at a time.
+
+    One where several processes add up what each has of a piece, for they do that in one order.
+    """
+    if device.type != "cpu" or processes > 1:
         return 1
     return min(torch.get_num_threads(), max(1, POINTS_ABREAST // box_size**3))
 

@@ -111,10 +111,8 @@ def fit_folds(
         own = torch.Generator().manual_seed(seeds[fitted])
         return _fit_fold(halves[fitted], halves[1 - fitted], consensus, components, own, advance)
 
-    # Several processes add up their gradients together, one fold after the other.
     box = 2 * subspace_radius(store.lattice.box_size, store.pixel_size_in_angstroms)
-    at_once = abreast(box, store.device) if store.processes.count == 1 else 1
-    first, second = side_by_side(fit, (0, 1), at_once)
+    first, second = side_by_side(fit, (0, 1), abreast(box, store.device, store.processes.count))
     return first, second
 
 
