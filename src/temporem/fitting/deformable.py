@@ -18,6 +18,7 @@ from temporem.fitting.deformation_options import DeformationOptions, passes
 from temporem.fitting.frames import FrameStore
 from temporem.fitting.linear import LinearStates
 from temporem.fitting.options import PoseKind
+from temporem.fitting.unfolding import INSIDE
 from temporem.model.anchor_generator import AnchorGenerator
 from temporem.physics.volumes import fourier_resize
 from temporem.progress import progress
@@ -25,8 +26,6 @@ from temporem.progress import progress
 __all__ = ["Beginning", "beginning_of", "deform", "deformation_facts"]
 
 _STATES_FOR_FACTS = 200
-_INSIDE = 0.1
-"""Of the largest mass at a point: what emptier space does is no matter."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def deformation_facts(found: Deformed) -> dict[str, Any]:
     # What is not there in a state tells nothing of the motion in it.
     weight = generator.amplitudes(z).clamp(min=0)
     squared = (moved - moved.mean(0)).square().sum(-1)
-    least = float(generator.volume_changes(z)[weight > _INSIDE * weight.max()].min())
+    least = float(generator.volume_changes(z)[weight > INSIDE * weight.max()].min())
     return {
         "points": len(generator.points),
         "displacement_in_angstroms": float(((squared * weight).sum() / weight.sum()).sqrt()),

@@ -2,7 +2,7 @@
 
 At each resolution the field climbs the likelihood by Adam and the density by whitened gradient steps, the
 states held; then the states take a step of the smoother, and the poses with them where that is asked for.
-In the end the density is solved for.
+In the end folds are undone, and the density is solved for.
 """
 
 import hashlib
@@ -48,6 +48,7 @@ from temporem.fitting.poses.lost_frames import place_anew
 from temporem.fitting.poses.refining import with_mean_of
 from temporem.fitting.poses.superposition import from_frame, to_rest
 from temporem.fitting.positive_density import Positive, on_positive_points
+from temporem.fitting.unfolding import unfold
 from temporem.model.deformable_generator import DeformableGenerator, DeformableGeneratorConfig
 from temporem.physics.points import point_volume
 
@@ -149,6 +150,8 @@ def fit_deformation(
         if folder is not None:
             _save(found, options, folder, index + 1, records)
     z, generator = found.states.mean, found.generator
+    unfold(generator, z, _seed(seed, len(options.stages)))
+    store.processes.align(generator.field)
 
     def solve(of: FrameStore, told: Tensor, states: Tensor, where: Tensor, start: Tensor, steps: int) -> None:
         density = CanonicalDensity(where, where.shape[-1], store.lattice.radius, told, signal_power)
