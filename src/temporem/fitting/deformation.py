@@ -150,6 +150,7 @@ def fit_deformation(
         if folder is not None:
             _save(found, options, folder, index + 1, records)
     z, generator = found.states.mean, found.generator
+    advance(0, "looking for folds")
     unfold(generator, z, _seed(seed, len(options.stages)))
     store.processes.align(generator.field)
 
