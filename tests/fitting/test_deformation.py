@@ -19,6 +19,7 @@ from temporem.fitting.deformation_options import DeformationOptions, Stage, pass
 from temporem.fitting.options import FittingOptions
 from temporem.fitting.reconstruct import reconstruct
 from temporem.model.anchor_generator import AnchorGenerator
+from temporem.model.deformable_generator import DeformableGenerator
 from temporem.movies.preprocessing import PreprocessingOptions
 from temporem.movies.reading import ReadingOptions
 from temporem.reconstruction.run import Run
@@ -133,6 +134,22 @@ def test_every_pass_is_told_and_the_likelihood_climbs() -> None:
     finest = [x["negative_log_likelihood"] for x in told[4:]]
     assert finest[-1] < finest[0]
     assert all(x["rigidity_prior"] >= 0 and x["folding_prior"] >= 0 for x in told)
+
+
+def test_folds_are_undone_before_the_density_is_solved_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def unfold(generator: DeformableGenerator, z: torch.Tensor, *_: object) -> float:
+        told.append(f"unfolded in {len(z)} states")
+        return 1.0
+
+    monkeypatch.setattr(deformation, "unfold", unfold)
+    state = swinging(4, 6)
+    z = (state.reshape(-1, 1) - state.mean()) / state.std()
+    fit(state, z, advance=lambda _, note: told.append(note))
+    assert told.index("unfolded in 24 states") < told.index("density")
+    fit(state, z, options=replace(OPTIONS, solves=0))
+    assert told.count("unfolded in 24 states") == 1
 
 
 def stop(*arguments: object) -> None:

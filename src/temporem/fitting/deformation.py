@@ -150,9 +150,6 @@ def fit_deformation(
         if folder is not None:
             _save(found, options, folder, index + 1, records)
     z, generator = found.states.mean, found.generator
-    advance(0, "looking for folds")
-    unfold(generator, z, _seed(seed, len(options.stages)))
-    store.processes.align(generator.field)
 
     def solve(of: FrameStore, told: Tensor, states: Tensor, where: Tensor, start: Tensor, steps: int) -> None:
         density = CanonicalDensity(where, where.shape[-1], store.lattice.radius, told, signal_power)
@@ -160,6 +157,9 @@ def fit_deformation(
         generator.amplitude = store.processes.of_first(generator.amplitude)
 
     if options.solves:
+        advance(0, "looking for folds")
+        unfold(generator, z, _seed(seed, len(options.stages)), advance)
+        store.processes.align(generator.field)
         # A noisy density would be judged by its noise.
         solve(fitted, information, z[rows], support, volume, options.solves)
         if left_out:
