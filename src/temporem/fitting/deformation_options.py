@@ -25,9 +25,7 @@ class DeformationOptions:
         Stage(19.0, 3),
         Stage(14.0, 3),
         Stage(9.5, 3),
-        Stage(0.0, 2),
-        Stage(0.0, 2),
-        Stage(0.0, 2),
+        *(Stage(0.0, 2),) * 6,
     )
     modes: int = 12
     width: int = 64
