@@ -60,7 +60,7 @@ _LEAST_RATE = 0.05
 _POSES_FROM_IN_ANGSTROMS = 14.0
 """A coarser molecule says too little of its poses."""
 _LAST_STAGES = 5
-"""In which the frame of reference stays, and no frame is sought, for the field has no time to follow."""
+"""In which the frame of reference stays, and no frame is sought: their rates are low."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
 
