@@ -59,8 +59,6 @@ _LEAST_RATE = 0.05
 """Of the rates at the start: where their half cosine ends."""
 _POSES_FROM_IN_ANGSTROMS = 14.0
 """A coarser molecule says too little of its poses."""
-_LAST_STAGES = 5
-"""In which the frame of reference stays, and no frame is sought: their rates are low."""
 _FIRST_RELAXATION_TIME = 5.0
 """In usual frame intervals: where the first search for the likeliest begins."""
 
@@ -196,7 +194,8 @@ def _after_stage(
         told = told_of_states(found.generator, store, z, radius)
         time_scale = likeliest_relaxation_time(told, store, time_scale)
         return replace(found, states=smoothed(told, store, time_scale), relaxation_time=time_scale)
-    at_rest = options.poses == "estimate" and index < len(options.stages) - _LAST_STAGES
+    # Later rates are low: the field could not follow a new frame of reference, nor frames found again.
+    at_rest = options.poses == "estimate" and index < len(options.stages) // 2
     if at_rest:
         placed = place_anew(found.generator, store, z, radius, _seed(seed, index))
         advance(0, f"{placed.lost} frames lost, {placed.found} found again")
