@@ -156,7 +156,8 @@ def fit_deformation(
 
     if options.solves:
         advance(0, "looking for folds")
-        unfold(generator, z, _seed(seed, len(options.stages)), advance)
+        least = unfold(generator, z, _seed(seed, len(options.stages)), advance)
+        advance(0, f"least volume change {least:.2f}")
         store.processes.align(generator.field)
         # A noisy density would be judged by its noise.
         solve(fitted, information, z[rows], support, volume, options.solves)
